@@ -40,15 +40,17 @@ def standing(count: Count, state: MarketState, rules: Rules) -> VoteStanding | N
         minimum_ballots=rules.min_proposal_votes if is_proposal else rules.min_dispute_votes,
         threshold_bps=7000 if is_proposal else 6000,
         is_frozen=count.frozen,
+        reopened_at=count.reopened_at,
     )
 
 
 COUNTS = st.builds(
     Count,
-    votes_for=st.integers(0, 30),
+    votes_for=st.integers(0, 30) | st.just(2**32 - 20),
     votes_against=st.integers(0, 30),
     frozen=st.booleans(),
     ballots=st.none() | st.integers(1, 30),
+    reopened_at=st.none() | st.integers(1_000, 20_000),
 )
 RULES = st.builds(
     Rules,

@@ -201,6 +201,20 @@ def test_end_of_a_dispute_vote(setting: int | None, period: int) -> None:
     assert decide(disputed, CONFIG, due, frozen, three) == Finalize(disputed=True)
 
 
+def test_reopened_dispute_has_the_whole_period_again() -> None:
+    disputed = market(MarketState.DISPUTED)
+    reopened_at = DISPUTED_AT + 10 * PERIOD
+    due = reopened_at + PERIOD + 2
+    one = Count(1, 0, round=1, reopened_at=reopened_at)
+    assert decide(disputed, CONFIG, due - 1, one, RULES) == Wait(
+        "the dispute vote is open", until=due
+    )
+    assert decide(disputed, CONFIG, due, one, RULES) == Finalize(disputed=True)
+    earlier = Count(1, 0, round=1, reopened_at=DISPUTED_AT - 1)
+    again = DISPUTED_AT + PERIOD + 2
+    assert decide(disputed, CONFIG, again, earlier, RULES) == Finalize(disputed=True)
+
+
 @pytest.mark.parametrize("state", [MarketState.FINALIZED, MarketState.CANCELLED])
 def test_other_states_ask_nothing(state: MarketState) -> None:
     assert isinstance(decide(market(state), CONFIG, 2**40, Count(99, 0), RULES), Wait)

@@ -97,11 +97,15 @@ class World:
         self.chain.control.advance()
         return signature
 
-    def sync(self) -> None:
-        """Finalizes everything and ingests the program's whole history."""
+    def sync(self, *, without: Collection[bytes] = ()) -> None:
+        """Finalizes everything and ingests the program's whole history but these signatures."""
         self.chain.control.finalize()
         listed = self.rpc.signatures_for_address(self.program, commitment="finalized")
-        found = [self.rpc.transaction(one.signature, "finalized") for one in listed]
+        found = [
+            self.rpc.transaction(one.signature, "finalized")
+            for one in listed
+            if one.signature not in without
+        ]
         readings = [from_rpc(raw, self.program) for raw in found if raw is not None]
         ingest_committed(
             self.ingest,
@@ -146,19 +150,23 @@ class World:
         self.send(
             creator, ix.activate_market(self.program, authority=creator.pubkey(), market=market)
         )
-        config = self.reader.config().value
         for buyer in buyers:
-            self.send(
-                buyer,
-                ix.buy_shares(
-                    self.program,
-                    user=buyer.pubkey(),
-                    market=market,
-                    protocol_fee_wallet=Pubkey(config.protocol_fee_wallet),
-                    outcome=True,
-                    target_cost=SOL,
-                ),
-            )
+            self.buy(market_id, buyer)
+
+    def buy(self, market_id: bytes, buyer: Keypair) -> bytes:
+        """Buys YES for one SOL; the signature."""
+        config = self.reader.config().value
+        return self.send(
+            buyer,
+            ix.buy_shares(
+                self.program,
+                user=buyer.pubkey(),
+                market=self.address(market_id),
+                protocol_fee_wallet=Pubkey(config.protocol_fee_wallet),
+                outcome=True,
+                target_cost=SOL,
+            ),
+        )
 
     def resolve(self, market_id: bytes, resolver: Keypair, *, outcome: bool = True) -> None:
         self.send(

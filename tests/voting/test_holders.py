@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from solders.keypair import Keypair
 from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError
 
+from tests.api import seed
 from tests.fixtures.ledger import ingest_committed
 from tests.ledger.recorded_rpc import PROGRAM, SOL, Recorder, address
 from tests.reference_model.account_frame import Cell
@@ -25,6 +27,8 @@ from zmart_pipelines.voting.casting import cast
 
 PLAIN = Settings()
 WEIGHED = Settings(dispute_weight_unit=SOL)
+MAX_VOTES = 2**32 - 1
+MARKET = b"\xab" * 32
 BIG, SMALL, TINY, STRANGER, LATE = (wallet(number) for number in range(1, 6))
 
 
@@ -188,6 +192,88 @@ def test_weights_are_the_holdings_at_the_dispute(
         assert tallies.current_tally(conn, market, "dispute").weight_unit == SOL
         last = [frame.payload for frame in stream.read_after(conn, 0) if frame.type == "vote"]
     assert (last[-2]["votes_for"], last[-2]["votes_against"]) == (big // SOL, 1)
+
+
+def test_vote_begins_with_a_unit_with_which_all_votes_fit_a_u32(
+    api: Engine, ingest: Engine, recorded: tuple[Recorder, bytes]
+) -> None:
+    chain, market = recorded
+    smallest = Settings(dispute_weight_unit=1)
+    held = [shares(chain, market, one) for one in (BIG, SMALL, TINY)]
+    assert sum(held) > 2**32
+    first = vote(api, ballot(market, TINY, kind="dispute"), smallest)
+    with api.connect() as conn:
+        unit = conn.execute(select(voting.tallies.c.weight_unit)).scalar_one()
+    room = MAX_VOTES - 3
+    assert unit == -(-sum(held) // room), "the smallest that fits whoever votes"
+    assert first.ballot.weight == held[2] // unit
+    vote(api, ballot(market, SMALL, kind="dispute"), smallest)
+    last = vote(api, ballot(market, BIG, kind="dispute"), smallest)
+    assert last.votes_for == sum(one // unit for one in held) <= MAX_VOTES
+
+
+def test_freeze_of_a_vote_without_ballots_takes_a_unit_that_fits(
+    pipelines: Engine, recorded: tuple[Recorder, bytes]
+) -> None:
+    _, market = recorded
+    with pipelines.begin() as conn:
+        frozen = tallies.freeze(
+            conn, market, "dispute", 0, slot=9, chain_time=9, chain_votes=[], unit=1
+        )
+    assert (frozen.tally.weight_unit or 0) > 1
+
+
+def test_database_refuses_a_unit_with_which_votes_may_not_fit(
+    pipelines: Engine, recorded: tuple[Recorder, bytes]
+) -> None:
+    _, market = recorded
+    opened = text(
+        "INSERT INTO voting.tallies (market_id, kind, round, weight_unit)"
+        " VALUES (:market, 'dispute', 0, :unit)"
+    )
+    with pipelines.connect() as conn:
+        unit = conn.execute(
+            text("SELECT voting.fitting_weight_unit(:market, 1)"), {"market": market}
+        ).scalar_one()
+        with pytest.raises(IntegrityError, match="would not fit a u32"):
+            conn.execute(opened, {"market": market, "unit": unit - 1})
+        conn.rollback()
+        conn.execute(opened, {"market": market, "unit": unit})
+
+
+def test_smallest_unit_that_fits(ingest: Engine) -> None:
+    holdings: tuple[list[int], ...] = (
+        [],
+        [0],
+        [2**32 - 2],
+        [2**32 - 1],
+        [2**64 - 1] * 3,
+        [1] * 50 + [2**33],
+        [2**33 - 3, 1],
+    )
+    for held in holdings:
+        with ingest.connect() as conn:
+            seed.market(conn, MARKET, state=4)
+            for number, amount in enumerate(held):
+                conn.execute(
+                    text(
+                        "INSERT INTO market.positions VALUES (:market, :user, :shares, 0, 1, 1, 1,"
+                        " 1, false, 0, 1)"
+                    ),
+                    {"market": MARKET, "user": number.to_bytes(32), "shares": amount},
+                )
+            for asked in (None, 1, 7, SOL):
+                unit = conn.execute(
+                    text("SELECT voting.fitting_weight_unit(:market, :asked)"),
+                    {"market": MARKET, "asked": asked},
+                ).scalar_one()
+                if asked is None:
+                    assert unit is None
+                    continue
+                assert unit >= asked
+                assert sum(max(1, one // unit) for one in held) <= MAX_VOTES
+                if unit > asked:
+                    assert sum(held) > (unit - 1) * (MAX_VOTES - len(held)), "it is the smallest"
 
 
 def test_proposals_are_never_weighed(

@@ -12,7 +12,7 @@ from zmart_pipelines.client_schemas.market_status import Actor
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.program.lifecycle import dispute_window_end, meets_threshold, share_bps
 from zmart_pipelines.store.queries.configuration import VotingConfiguration
-from zmart_pipelines.submissions.policies import Rules
+from zmart_pipelines.submissions.policies import MAX_VOTES, Rules, vote_began
 from zmart_pipelines.submissions.statuses import Action
 from zmart_pipelines.voting.ballot import Kind
 
@@ -24,6 +24,7 @@ class VoteStanding(msgspec.Struct, frozen=True, kw_only=True):
         ballots: Wallets that voted.
         minimum_ballots: Ballots without which nothing is submitted.
         is_frozen: The counts can no longer change.
+        reopened_at: Unix second at which operators opened this round; None in round 0.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class VoteStanding(msgspec.Struct, frozen=True, kw_only=True):
     minimum_ballots: int
     threshold_bps: int
     is_frozen: bool
+    reopened_at: int | None = None
 
     @property
     def share_bps(self) -> int:
@@ -159,10 +161,13 @@ def _disputed(
     market: MarketFacts, configuration: VotingConfiguration, rules: Rules, chain_time: int
 ) -> Progress:
     period = rules.dispute_voting_seconds or configuration.dispute_period
-    due = market.dispute_initiated_at + period + rules.window_margin_seconds
+    vote = market.vote
+    began = vote_began(market.dispute_initiated_at, None if vote is None else vote.reopened_at)
+    due = began + period + rules.window_margin_seconds
     if chain_time < due:
         return Progress("the end of its dispute vote", "voters", due, "finalize_market")
-    vote = market.vote
+    if vote is not None and vote.votes_for + vote.votes_against > MAX_VOTES:
+        return Progress("an operator: its votes do not fit the chain's u32", "operators")
     if vote is None or vote.votes_for + vote.votes_against == 0 or not vote.has_enough_ballots:
         return Progress("an operator: its dispute vote ended without enough ballots", "operators")
     return Progress("its finalization", "pipelines", action="finalize_market")

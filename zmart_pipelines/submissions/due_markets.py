@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from zmart_pipelines.program.accounts import MarketState
 from zmart_pipelines.settings import Settings
+from zmart_pipelines.store.queries.deadlines import DISPUTE_VOTE_BEGAN
 from zmart_pipelines.store.tables.chain import cursors
 from zmart_pipelines.store.tables.market import config_history
 from zmart_pipelines.submissions import intents, policies
@@ -41,15 +42,16 @@ Scanner = Literal["sensor", "plan"]
 VOTE_ACTIONS: Final[frozenset[Action]] = frozenset({"aggregate_proposal_votes", "approve_proposal"})
 
 # RESOLVING markets whose dispute window has ended and DISPUTED ones whose dispute vote has, by
-# the projected times. The states are literals, so that Postgres uses the partial indexes of
-# these states.
+# the projected times; the vote of a reopened round begins again. The states are literals, so that
+# Postgres uses the partial indexes of these states.
 _ELAPSED_WINDOWS = text(
     f"""
 SELECT market_id, state, resolution_proposed_at + :window AS due_at FROM market.markets
 WHERE state = {MarketState.RESOLVING} AND resolution_proposed_at <= :now - :window
 UNION ALL
-SELECT market_id, state, dispute_initiated_at + :vote AS due_at FROM market.markets
-WHERE state = {MarketState.DISPUTED} AND dispute_initiated_at <= :now - :vote
+SELECT m.market_id, m.state, {DISPUTE_VOTE_BEGAN} + :vote AS due_at FROM market.markets AS m
+WHERE m.state = {MarketState.DISPUTED} AND m.dispute_initiated_at <= :now - :vote
+    AND {DISPUTE_VOTE_BEGAN} <= :now - :vote
 ORDER BY market_id
 """  # noqa: S608
 ).bindparams(

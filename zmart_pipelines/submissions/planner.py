@@ -220,6 +220,7 @@ class _Planner:
                 frozen=tally.status == "frozen",
                 round=tally.round,
                 ballots=tally.ballots,
+                reopened_at=tally.reopened_at,
             )
         return policies.decide(
             market,
@@ -235,16 +236,19 @@ class _Planner:
     ) -> list[Intent]:
         match decision:
             case policies.Aggregate() if tally is not None:
-                return self._aggregate(market, self._freeze_and_pin(market, tally))
+                return self._aggregate(market, self._freeze_and_pin(market, tally, decision))
             case policies.Approve() if tally is not None:
                 with self._engine.begin() as conn:
                     return _created(_approval(conn, tally))
             case policies.Activate():
                 return self._create_intent(market, "activate_market")
             case policies.Finalize(disputed=True) if tally is not None:
-                return self._finalize(market, self._freeze_and_pin(market, tally))
+                return self._finalize(market, self._freeze_and_pin(market, tally, decision))
             case policies.Finalize(disputed=False):
                 return self._create_intent(market, "finalize_market")
+            case policies.Alert(topic="too_many_ballots") if tally and tally.status == "open":
+                # Its vote is over, and only a frozen vote can be reopened.
+                self._freeze(market, tally, decision)
         return []
 
     def _create_intent(self, market: MarketAccount, action: Action) -> list[Intent]:
@@ -290,11 +294,11 @@ class _Planner:
                 )
             )
 
-    def _freeze_and_pin(self, market: MarketAccount, tally: Tally) -> Tally:
+    def _freeze_and_pin(self, market: MarketAccount, tally: Tally, decision: Decision) -> Tally:
         """Return the tally frozen, its bundle pinned and recorded; done steps are not repeated."""
         if tally.status == "frozen" and tally.bundle_cid is not None:
             return tally
-        frozen = self._freeze(market, tally)
+        frozen = self._freeze(market, tally, decision)
         made = bundle.make(frozen, network=self._network, rules=self._rule_values(frozen.tally))
         for cid, block in made.blocks.items():
             if self._pins.pin(block) != cid:
@@ -303,7 +307,7 @@ class _Planner:
             tallies.set_bundle(conn, frozen.tally, made.cid)
             return tallies.read_frozen(conn, tally.market_id, tally.kind, tally.round).tally
 
-    def _freeze(self, market: MarketAccount, tally: Tally) -> FrozenTally:
+    def _freeze(self, market: MarketAccount, tally: Tally, decision: Decision) -> FrozenTally:
         votes = self._chain_votes(market, tally.kind)
         with self._engine.begin() as conn:
             frozen = tallies.freeze(
@@ -319,8 +323,7 @@ class _Planner:
             if tally.status == "open":
                 # Ballots were accepted meanwhile: the frozen counts must still give the decision.
                 open_now = msgspec.structs.replace(frozen.tally, status="open")
-                decision = self._decide(market, open_now)
-                if not isinstance(decision, policies.Aggregate | policies.Finalize):
+                if not _is_same(self._decide(market, open_now), decision):
                     raise _DecisionChanged
         return frozen
 
@@ -402,6 +405,12 @@ def _approval(conn: Connection, tally: Tally) -> Intent | None:
         arguments={"likes": tally.votes_for, "dislikes": tally.votes_against},
         bundle_cid=tally.bundle_cid,
     )
+
+
+def _is_same(found: Decision, wanted: Decision) -> bool:
+    if isinstance(found, policies.Alert) and isinstance(wanted, policies.Alert):
+        return found.topic == wanted.topic
+    return type(found) is type(wanted)
 
 
 def _created(*found: Intent | None) -> list[Intent]:

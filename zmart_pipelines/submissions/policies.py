@@ -52,6 +52,7 @@ class Count(msgspec.Struct, frozen=True):
         frozen: The counts can no longer change.
         round: The round of the vote.
         ballots: Wallets that voted; None where each wallet has one vote.
+        reopened_at: Unix second at which operators opened this round; None in round 0.
     """
 
     votes_for: int
@@ -59,6 +60,7 @@ class Count(msgspec.Struct, frozen=True):
     frozen: bool = False
     round: int = 0
     ballots: int | None = None
+    reopened_at: int | None = None
 
     @property
     def total(self) -> int:
@@ -231,7 +233,7 @@ def _proposed(
             "approval_needs_admin",
             "medium",
             "the proposal's counts are on chain; the admin must sign approve_proposal. Prepare it"
-            " with `zmart admin prepare approve`",
+            " with zmart admin prepare approve",
         )
     if not count.frozen:
         shortfall = _shortfall(count, rules.min_proposal_votes, threshold)
@@ -259,7 +261,10 @@ def _too_many(count: Count) -> Alert | None:
     if count.total <= MAX_VOTES:
         return None
     return Alert(
-        "too_many_ballots", "critical", f"the chain cannot store {count.total} votes (u32)"
+        "too_many_ballots",
+        "critical",
+        f"the chain cannot store {count.total} votes (u32); reopen the vote, whose next round"
+        " begins with a unit that fits",
     )
 
 
@@ -355,11 +360,20 @@ def _resolving(
     )
 
 
+def vote_began(disputed_at: int, reopened_at: int | None) -> int:
+    """Return when the vote of a dispute's round began, Unix seconds.
+
+    The voters of a reopened round have the whole period again: their earlier ballots do not count.
+    """
+    return disputed_at if reopened_at is None else max(disputed_at, reopened_at)
+
+
 def _disputed(
     market: MarketAccount, config: GlobalConfig, chain_time: int, count: Count, rules: Rules
 ) -> Decision:
     period = rules.dispute_voting_seconds or config.dispute_period
-    due = market.dispute_initiated_at + period + rules.window_margin_seconds
+    began = vote_began(market.dispute_initiated_at, count.reopened_at)
+    due = began + period + rules.window_margin_seconds
     if chain_time < due:
         return Wait("the dispute vote is open", until=due)
     if count.total == 0:

@@ -17,8 +17,8 @@ BALLOT_COLUMNS: Final = (
 
 # Everything that ballots are validated by. For each ballot one row per earlier ballot that it may
 # repeat or conflict with, or one row of nulls. A vote without any ballot yet would get the given
-# weight unit (for disputes). Parameters: arrays of number, market, kind, wallet, signature,
-# idempotency key; the unit.
+# weight unit (for disputes), or the smallest larger one that fits. Parameters: arrays of number,
+# market, kind, wallet, signature, idempotency key; the unit.
 SITUATION: Final = f"""
 WITH requested AS MATERIALIZED (
     SELECT * FROM unnest(%b::int[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[], %b::text[])
@@ -31,7 +31,8 @@ WITH requested AS MATERIALIZED (
         coalesce(latest.votes_for, 0) AS votes_for,
         coalesce(latest.votes_against, 0) AS votes_against,
         CASE WHEN latest.round IS NOT NULL THEN latest.weight_unit
-            WHEN v.kind = 'dispute' THEN %b::bigint END AS weight_unit
+            WHEN v.kind = 'dispute' THEN voting.fitting_weight_unit(v.market_id, %b::bigint)
+        END AS weight_unit
     FROM (SELECT DISTINCT market_id, kind FROM requested) AS v
     LEFT JOIN market.markets AS m ON m.market_id = v.market_id
     LEFT JOIN LATERAL (

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 from solders.signature import Signature
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from zmart_pipelines.program.accounts import VoteKind, VoteRecord
@@ -39,6 +40,8 @@ class Tally(msgspec.Struct, frozen=True):
         bundle_cid: CID of the pinned bundle, once it is known.
         ballots: Number of wallets.
         weight_unit: Shares (9 decimals) that make one vote; None: each wallet counts once.
+        reopened_at: Unix second at which operators opened this round, by the database's clock;
+            None in round 0, which begins with the market's state.
     """
 
     market_id: bytes
@@ -52,6 +55,7 @@ class Tally(msgspec.Struct, frozen=True):
     bundle_cid: str | None = None
     ballots: int = 0
     weight_unit: int | None = None
+    reopened_at: int | None = None
 
     @property
     def total(self) -> int:
@@ -118,7 +122,10 @@ def current_tallies(
 
 
 def weight_unit(settings: Settings, kind: Kind) -> int | None:
-    """Return the shares that make one vote in a new round; None: each wallet counts once."""
+    """Return the least shares that make one vote in a new round; None: each wallet counts once.
+
+    The round begins with a larger unit where the votes of all holders would not fit a u32.
+    """
     return settings.dispute_weight_unit if kind == "dispute" else None
 
 
@@ -231,11 +238,16 @@ def freeze(
         slot: Finalized slot at which ``chain_votes`` were read.
         chain_time: The chain's clock, Unix seconds.
         chain_votes: The VoteRecords at that slot.
-        unit: Weight unit of a round without a ballot; otherwise its row has it.
+        unit: Least weight unit of a round without a ballot; otherwise its row has the unit.
     """
     conn.execute(
         upsert(_tallies)
-        .values(market_id=market_id, kind=kind, round=round_number, weight_unit=unit)
+        .values(
+            market_id=market_id,
+            kind=kind,
+            round=round_number,
+            weight_unit=_fitting_unit(market_id, unit),
+        )
         .on_conflict_do_nothing()
     )
     row = _lock(conn, market_id, kind, round_number)
@@ -335,6 +347,8 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
     """Mark the latest frozen round as reopened and open the next; return its number.
 
     For operators only. Ballots of the previous round stay stored and do not count in the new one.
+    Its weight unit is that of the previous round, or the smallest larger one with which the votes
+    of all holders fit a u32.
 
     Raises:
         KeyError: The latest round is not frozen.
@@ -353,11 +367,15 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
             market_id=market_id,
             kind=kind,
             round=tally.round + 1,
-            weight_unit=tally.weight_unit,
+            weight_unit=_fitting_unit(market_id, tally.weight_unit),
         )
     )
     change_queue.enqueue(conn, market_id, kind)
     return tally.round + 1
+
+
+def _fitting_unit(market_id: bytes, unit: int | None) -> ColumnElement[int | None]:
+    return func.voting.fitting_weight_unit(market_id, sql_cast(unit, BigInteger), type_=BigInteger)
 
 
 def find_mismatches(conn: Connection) -> list[TallyMismatch]:
@@ -396,7 +414,11 @@ def _lock(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> 
 
 def tally_of(row: Row[Any]) -> Tally:
     """Return a row of this package's statements as a tally."""
-    return Tally(**{name: getattr(row, name) for name in Tally.__struct_fields__})
+    columns = (name for name in Tally.__struct_fields__ if name != "reopened_at")
+    return Tally(
+        **{name: getattr(row, name) for name in columns},
+        reopened_at=int(row.opened_at.timestamp()) if row.round > 0 else None,
+    )
 
 
 def _counted_ballot(row: Row[Any]) -> CountedBallot:

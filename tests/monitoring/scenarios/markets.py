@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from localnet.scripted_program import SCRIPTED_PROGRAM_SO
 from tests.monitoring.scenarios.stage import Stage, scenario
+from tests.submissions.oversized_vote import oversized_vote
 from tests.submissions.test_planner import proposed
 from tests.submissions.test_resolutions import draft, request, traded
 from tests.voting.world import wallet
+from zmart_pipelines.operations.operator_acts import reopen_vote
 from zmart_pipelines.program import instructions as ix
 from zmart_pipelines.settings import Settings, Threshold
+from zmart_pipelines.store.audit import Operator, os_actor
 
 DISPUTE = 3_600
 
@@ -70,31 +73,14 @@ def threshold_above_the_counts(stage: Stage) -> Iterator[None]:
 
 @scenario("too_many_ballots")
 def weights_above_u32(stage: Stage) -> Iterator[None]:
-    """Three holders of 1.8 billion units each, one vote per unit."""
-    holders = [wallet(number) for number in (1, 2, 3)]
-    market = stage.traded(*holders)
-    stage.world.resolve(market, holders[0])
-    stage.world.dispute(market, holders[0])
-    settings = stage.world.settings
-    stage.world.settings = settings.model_copy(update={"dispute_weight_unit": 1})
-    stage.world.sync()
-    stage.world.vote(market, [True] * 3, kind="dispute")
-    stage.world.pass_time(DISPUTE + 60)
+    """Trades become known after the vote began, with a unit that was fine enough until then."""
+    market = oversized_vote(stage.world, period=DISPUTE)
     stage.world.plan()
     yield
-    # A round keeps the unit that it began with: another transaction ends the dispute.
-    backend = stage.world.chain.keys["backend"]
-    stage.world.send(
-        backend,
-        ix.finalize_market(
-            stage.world.program,
-            backend_authority=backend.pubkey(),
-            market=stage.world.address(market),
-            dispute_agree=3,
-            dispute_disagree=0,
-        ),
-    )
-    stage.sync_and_plan()
+    with stage.engine.begin() as conn:
+        operator = Operator(os_actor(), "cli")
+        reopen_vote(conn, operator, market, "dispute", "its votes do not fit the chain's u32")
+    stage.world.plan()
 
 
 @scenario("resolution_due")

@@ -22,15 +22,23 @@ class MarketDeadline(msgspec.Struct, frozen=True):
     at: int
 
 
-# Each part reads as many rows as it returns, by an index. The states are literals, so that
+# When the vote of the dispute of a row ``m`` began, in Unix seconds: with the dispute, or when
+# operators opened the round that is open now.
+DISPUTE_VOTE_BEGAN: Final = """greatest(m.dispute_initiated_at, (
+    SELECT max(extract(epoch FROM t.opened_at)::bigint) FROM voting.tallies AS t
+    WHERE t.market_id = m.market_id AND t.kind = 'dispute' AND t.round > 0
+))"""
+
+# Each part reads as many rows as it returns, by an index (a reopened vote is ordered by its
+# dispute). The states are literals, so that
 # Postgres uses the partial indexes of these states.
 _DEADLINES: Final = text(
     f"""
 (SELECT market_id, state, resolution_proposed_at + :window AS at FROM market.markets
  WHERE state = {MarketState.RESOLVING} ORDER BY resolution_proposed_at LIMIT :limit)
 UNION ALL
-(SELECT market_id, state, dispute_initiated_at + :vote AS at FROM market.markets
- WHERE state = {MarketState.DISPUTED} ORDER BY dispute_initiated_at LIMIT :limit)
+(SELECT m.market_id, m.state, {DISPUTE_VOTE_BEGAN} + :vote AS at FROM market.markets AS m
+ WHERE m.state = {MarketState.DISPUTED} ORDER BY m.dispute_initiated_at LIMIT :limit)
 UNION ALL
 (SELECT market_id, state, ends_at / 1000000 AS at FROM market.listings
  WHERE state = {MarketState.ACTIVE} AND ends_at IS NOT NULL ORDER BY ends_at LIMIT :limit)

@@ -170,7 +170,8 @@ tallies = Table(
         "weight_unit",
         BigInteger,
         CheckConstraint("weight_unit > 0", name="weight_unit"),
-        comment="Settings when the tally opened: shares per vote (9 decimals); null counts wallets",
+        comment="Settings when the tally opened, or the smallest unit above with which the votes"
+        " of all holders fit a u32: shares per vote (9 decimals); null counts wallets",
     ),
     Column(
         "ballots",
