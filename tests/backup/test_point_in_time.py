@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import create_engine, func, select
 
 from zmart_pipelines.backup.errors import BackupError
 from zmart_pipelines.backup.point_in_time import restore_cluster
 from zmart_pipelines.backup.wal_archive import archives
+from zmart_pipelines.health.archive_record import archive_state
 from zmart_pipelines.runtime.child_process import start
 from zmart_pipelines.runtime.os_accounts import server_account
 from zmart_pipelines.runtime.ports import unused_port
@@ -77,7 +80,7 @@ def running(server: PostgresServer, log: Path) -> Iterator[subprocess.Popen[byte
 
 
 @contextmanager
-def archiving(settings: Settings) -> Iterator[None]:
+def archiving(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     environment = settings.environment({"database_url_wal"})
     process = subprocess.Popen(
         [sys.executable, "-m", "zmart_pipelines.backup.archiver"],
@@ -87,7 +90,7 @@ def archiving(settings: Settings) -> Iterator[None]:
     try:
         wait_for(lambda: bool(archives(settings)) or process.poll() is not None)
         assert process.poll() is None
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(SECONDS)
@@ -166,3 +169,50 @@ def is_received(server: PostgresServer, incoming: Path) -> bool:
             " FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
         ).fetchone()
     return row is not None and bool(row[0]) and any(incoming.iterdir())
+
+
+def archive_lag(server: PostgresServer, settings: Settings) -> float | None:
+    """The lag of the archive in seconds by the server's clock; None before the first note."""
+    engine = create_engine(server.url().replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with engine.connect() as conn:
+            state = archive_state(conn, settings.wal_archive_folder)
+            assert state.is_kept
+            now = conn.execute(select(func.clock_timestamp())).scalar_one()
+    finally:
+        engine.dispose()
+    return None if state.received is None else (now - state.received.until).total_seconds()
+
+
+def is_behind(server: PostgresServer, settings: Settings, seconds: float) -> bool:
+    lag = archive_lag(server, settings)
+    return lag is not None and lag > seconds
+
+
+def is_current(server: PostgresServer, settings: Settings) -> bool:
+    """The receiver reports every five seconds, and is asked every two."""
+    return not is_behind(server, settings, 10) and archive_lag(server, settings) is not None
+
+
+def test_lag_of_the_archive_grows_while_the_receiver_hangs_or_the_archiver_is_gone(
+    server: PostgresServer, settings: Settings, tmp_path: Path
+) -> None:
+    with running(server, tmp_path / "log"):
+        with archiving(settings) as archiver:
+            insert(server, 1)
+            wait_for(lambda: is_current(server, settings))
+            time.sleep(11)
+            assert is_current(server, settings), "at rest it stays current"
+            (receiver,) = (
+                child
+                for child in psutil.Process(archiver.pid).children()
+                if "pg_receivewal" in child.name()
+            )
+            receiver.suspend()
+            insert(server, 2)
+            wait_for(lambda: is_behind(server, settings, 12))
+            receiver.resume()
+            wait_for(lambda: is_current(server, settings))
+        wait_for(lambda: is_behind(server, settings, 12))
+        with archiving(settings):
+            wait_for(lambda: is_current(server, settings))

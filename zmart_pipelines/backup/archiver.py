@@ -2,7 +2,8 @@
 
 ``pg_receivewal`` receives the log as it is written, so that the loss of the cluster's folder costs
 what was written in the last moments alone; nothing is forced to be written at rest. This process
-compresses complete files, takes a base backup a day, and deletes what is past its retention.
+compresses complete files, takes a base backup a day, deletes what is past its retention, and notes
+up to when everything was received, which health measures.
 
 Exit codes: 1 a program failed, for example because Postgres stopped; the supervisor starts again.
 """
@@ -22,6 +23,7 @@ import click
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from zmart_pipelines.backup.archive_progress import ArchiveProgress
 from zmart_pipelines.backup.base_backups import take_base_backup
 from zmart_pipelines.backup.client_programs import client_programs, connection_environment
 from zmart_pipelines.backup.errors import BackupError
@@ -86,17 +88,20 @@ def _keep(
     base_due: bool,
 ) -> None:
     next_pruning = now_utc()
-    while (code := receiver.poll()) is None:
-        archive.store_complete()
-        bases = archive.bases()
-        if base_due or not bases or now_utc() - bases[-1].began_at >= BASE_EVERY:
-            base = take_base_backup(archive, programs, url, now_utc)
-            click.echo(f"base backup {base.name}, replayed from {base.first_segment}")
-            base_due = False
-        if now_utc() >= next_pruning:
-            archive.prune(now_utc(), settings.wal_keep_days)
-            next_pruning = now_utc() + _HOUSEKEEPING
-        time.sleep(_LOOK_SECONDS)
+    with replication_connection(url) as conn:
+        progress = ArchiveProgress(archive, conn, SLOT)
+        while (code := receiver.poll()) is None:
+            progress.note()
+            archive.store_complete()
+            bases = archive.bases()
+            if base_due or not bases or now_utc() - bases[-1].began_at >= BASE_EVERY:
+                base = take_base_backup(archive, programs, url, now_utc)
+                click.echo(f"base backup {base.name}, replayed from {base.first_segment}")
+                base_due = False
+            if now_utc() >= next_pruning:
+                archive.prune(now_utc(), settings.wal_keep_days)
+                next_pruning = now_utc() + _HOUSEKEEPING
+            time.sleep(_LOOK_SECONDS)
     raise BackupError(f"pg_receivewal ended with code {code}")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ARRAY, Connection, Text, bindparam, select, text
 
 from zmart_pipelines import base58
+from zmart_pipelines.health.archive_record import ArchiveState, archive_state
 from zmart_pipelines.health.chain_tips import ChainTips
 from zmart_pipelines.ledger.readers.deliveries import MAX_ATTEMPTS
 from zmart_pipelines.monitoring import work_health as quantities
@@ -174,6 +175,7 @@ def _measure(
             yield _breakers(service, breakers)
     yield _relayed(open_transactions(conn))
     yield _backups(last_verified(conn))
+    yield _archive(archive_state(conn, settings.wal_archive_folder))
     yield _count("pipelines", quantities.FAILING_CHECKS, facts.failing_checks, facts.failing_since)
     yield _count("pipelines", quantities.STALE_ASSETS, facts.stale_assets, facts.stale_since)
 
@@ -263,6 +265,19 @@ def _backups(verified: datetime | None) -> Measurement:
         else f"the newest verified backup was begun at {verified.astimezone(UTC):%F %T}Z"
     )
     return age("pipelines", quantities.BACKUP_AGE, verified, cause=cause)
+
+
+def _archive(state: ArchiveState) -> Measurement:
+    quantity = quantities.ARCHIVE_LAG
+    if not state.is_kept:
+        cause = "the log of this cluster is not archived on this machine"
+        return nothing_owed("pipelines", quantity, cause=cause)
+    if state.received is None:
+        cause = "the archive of the log has received nothing yet"
+        return age("pipelines", quantity, None, cause=cause)
+    until = state.received.until
+    cause = f"the archive of the log has everything until {until.astimezone(UTC):%F %T}Z"
+    return age("pipelines", quantity, until, cause=cause)
 
 
 def _jobs(service: Service, runs: Mapping[str, JobRuns], facts: WorkFacts) -> Iterator[Measurement]:

@@ -56,6 +56,7 @@ FINALIZED_SLOTS: Final = Quantity("finalized_lag_slots", "slots")
 DELIVERY: Final = Quantity("delivery_seconds", "seconds")
 JOB_OVERDUE: Final = Quantity("job_overdue_seconds", "seconds")
 BACKUP_AGE: Final = Quantity("backup_age_seconds", "seconds")
+ARCHIVE_LAG: Final = Quantity("wal_archive_lag_seconds", "seconds")
 FAILED_RUNS: Final = Quantity("failed_runs", "runs", alerts=False)
 FAILING_CHECKS: Final = Quantity("failing_checks", "checks", alerts=False)
 STALE_ASSETS: Final = Quantity("stale_assets", "assets", alerts=False)
@@ -72,6 +73,7 @@ QUANTITIES: Final = (
     DELIVERY,
     JOB_OVERDUE,
     BACKUP_AGE,
+    ARCHIVE_LAG,
     FAILED_RUNS,
     FAILING_CHECKS,
     STALE_ASSETS,

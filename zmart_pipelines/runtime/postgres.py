@@ -234,7 +234,8 @@ class PostgresServer:
         """Create the project's login role and database unless they exist.
 
         The role owns its database and may create roles; it is not a superuser. The login that
-        archives the write-ahead log, if there is a password for it, may do nothing else.
+        archives the write-ahead log, if there is a password for it, may read the server's
+        statistics, and nothing else.
         """
         with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
             role = sql.Identifier(OWNER)
@@ -260,6 +261,10 @@ class PostgresServer:
             sql.SQL(statement).format(
                 sql.Identifier(ARCHIVER), scram_verifier(connection, ARCHIVER, password)
             )
+        )
+        # Without it a role does not see how far its own receiver of the log has come.
+        connection.execute(
+            sql.SQL("GRANT pg_read_all_stats TO {}").format(sql.Identifier(ARCHIVER))
         )
 
     def archive_url(self) -> str:
