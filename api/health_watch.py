@@ -103,7 +103,7 @@ class HealthWatch:
         with self._writer.begin() as conn:
             if not try_lock(conn, HEALTH_WATCH):
                 return
-            update_health_alerts(conn, self._health(conn).values())
+            update_health_alerts(conn, self._health(conn).values(), self._settings)
         deliver(self._writer, self._settings, self._posters)
 
     async def watch_once(self) -> None:

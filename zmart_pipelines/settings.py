@@ -93,6 +93,13 @@ def _alert_threshold(first: int, second: int, subject: str) -> Any:
     )
 
 
+def _lag_threshold(high: int, critical: int, subject: str) -> Any:
+    return Field(
+        Threshold(high, critical),
+        description=f"{subject}: from which value its alert is high, and from which critical.",
+    )
+
+
 HEALTH_PREFIX = "health_"
 RATE_LIMIT_PREFIX = "rate_limit_"
 MAX_RATE_LIMIT = 1_000_000
@@ -340,9 +347,9 @@ class Settings(BaseSettings):
         gt=0,
         # Ballot bundles are JSON, whose integers are exact up to here.
         le=2**53 - 1,
-        description="Shares (9 decimals) per vote in a dispute, at least one vote per wallet;"
-        " empty:"
-        " each wallet has one vote, as on chain.",
+        description="Shares (9 decimals) per vote in a dispute, at least one vote per wallet; more"
+        " where the votes of all holders would not fit the chain's u32; empty: each wallet has one"
+        " vote, as on chain.",
     )
     dispute_voting_seconds: int | None = Field(
         None,
@@ -500,6 +507,14 @@ class Settings(BaseSettings):
         86_400, gt=0, description="The same for alerts of markets, submissions and the machine."
     )
 
+    # Alerts of two lags, beside those of the thresholds of health
+    alert_aggregation_lag_seconds: Threshold = _lag_threshold(
+        300, 600, "Seconds for which a vote has waited for its aggregation"
+    )
+    alert_indexing_lag_slots: Threshold = _lag_threshold(
+        50, 100, "Slots from the confirmed poll's last slot to the chain's tip"
+    )
+
     # Monitor: from when on an alert is raised
     stuck_approved_seconds: int = Field(
         604_800, gt=0, description="Seconds after which an approved market counts as stuck."
@@ -634,6 +649,9 @@ class Settings(BaseSettings):
     )
     health_backup_age_seconds: Threshold = _threshold(
         93_600, 172_800, "Age of the newest verified backup"
+    )
+    health_wal_archive_lag_seconds: Threshold = _threshold(
+        300, 1_800, "Time since the archive of the write-ahead log had everything that was written"
     )
     health_failed_runs: Threshold = _threshold(2, 5, "Runs of one job that failed in a row")
     health_failing_checks: Threshold = _threshold(1, 10, "Data checks of severity ERROR that fail")

@@ -19,6 +19,8 @@ from zmart_pipelines.monitoring.runbooks import RunbookSection, read_runbook
 class AlertCause(msgspec.Struct, frozen=True, kw_only=True):
     """What alerts of a topic mean: `summary`, and what the operator does first: `remedy`.
 
+    The summary is plain text; in the remedy commands and names are in backticks.
+
     `severity` is that of a new alert, `severe` that past the second threshold where there is one.
     `runbook` is the path of its runbook in the repository.
     """

@@ -316,7 +316,7 @@ def test_alert_follows_the_state_and_is_cleared_with_its_cause(world: World) -> 
     def alerts(after: float) -> dict[str, str]:
         found = measure(world, after=after)
         with world.engine.begin() as conn:
-            update_health_alerts(conn, [found["event-indexer"]])
+            update_health_alerts(conn, [found["event-indexer"]], world.settings)
             rows = conn.exec_driver_sql(
                 "SELECT subject, severity FROM ops.alerts"
                 " WHERE topic = 'health' AND cleared_at IS NULL AND subject LIKE '%%lag_seconds'"
@@ -328,3 +328,48 @@ def test_alert_follows_the_state_and_is_cleared_with_its_cause(world: World) -> 
     assert alerts(301) == {"confirmed_lag_seconds": "high", "finalized_lag_seconds": "high"}
     read_ledger(world)
     assert alerts(0) == {}
+
+
+def lag_alert(world: World, service: str, name: str, after: float = 0.0) -> str | None:
+    """The severity of a quantity's alert so many seconds from now; None: it is not open."""
+    found = measure(world, after=after)
+    with world.engine.begin() as conn:
+        update_health_alerts(conn, [found[service]], world.settings)
+        rows = conn.exec_driver_sql(
+            "SELECT severity FROM ops.alerts WHERE topic = 'health' AND cleared_at IS NULL"
+            " AND subject = %(subject)s",
+            {"subject": f"{service}:{name}"},
+        )
+        return rows.scalar_one_or_none()
+
+
+def test_indexing_lag_is_high_from_50_and_critical_from_100_slots(world: World) -> None:
+    lag = ("event-indexer", "confirmed_lag_slots")
+    world.chain.control.finalize()
+    read_ledger(world)
+    assert lag_alert(world, *lag) is None
+    for slots, severity in ((40, None), (15, "high"), (50, "critical"), (400, "critical")):
+        world.chain.control.advance(slots=slots)
+        assert lag_alert(world, *lag) == severity, slots
+    read_ledger(world)
+    assert lag_alert(world, *lag) is None
+
+
+def test_aggregation_lag_is_medium_then_high_and_critical_from_ten_minutes(world: World) -> None:
+    lag = ("vote-aggregator", "due_decision_seconds")
+    world.fund(wallet(1))
+    market = world.propose(1, wallet(1))
+    world.sync()
+    world.vote(market, [True] * 10)
+    severities = [lag_alert(world, *lag, after=after) for after in (30, 70, 310, 590, 610)]
+    assert severities == [None, "medium", "high", "high", "critical"]
+    world.plan()
+    assert lag_alert(world, *lag, after=610) is None
+
+
+def test_lag_after_a_start_raises_no_alert(world: World) -> None:
+    world.chain.control.finalize()
+    read_ledger(world)
+    world.chain.control.advance(slots=120)
+    record_start(Settings(**login_settings(world.engine.url.render_as_string(hide_password=False))))
+    assert lag_alert(world, "event-indexer", "confirmed_lag_slots") is None

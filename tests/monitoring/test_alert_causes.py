@@ -20,6 +20,13 @@ def test_severities_only_rise() -> None:
         assert RANKS.index(cause.ceiling) >= RANKS.index(highest), cause.topic
 
 
+def test_summaries_are_plain_text() -> None:
+    """Pages show them as they are; remedies mark code with backticks, which pages render."""
+    for cause in CAUSES.values():
+        assert not re.search(r"`|\]\(|\*\*", cause.summary), cause.topic
+        assert cause.remedy.count("`") % 2 == 0, cause.topic
+
+
 def test_topics_are_file_names_of_their_runbooks() -> None:
     for topic, cause in CAUSES.items():
         assert re.fullmatch("[a-z_]+", topic)

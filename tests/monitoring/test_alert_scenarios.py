@@ -113,6 +113,7 @@ def test_cause_is_raised_once_sent_to_both_receivers_and_closed(topic: str, stag
         assert f"  {mine}, since " in message
         assert f"*{row.severity}*: " in message
         assert cause.runbook in message
+        assert "`" not in message, "messages are plain text"
         assert message.count("runbook: ") == len(held), "each alert is in it once"
     assert stage.deliver().sent == ()
     drill = None

@@ -55,6 +55,14 @@ def test_one_condition_is_one_alert_until_it_is_cleared(conn: Connection) -> Non
     assert len(conn.execute(select(alerts)).all()) == 2
 
 
+def test_message_is_plain_text_whatever_a_library_says(conn: Connection) -> None:
+    raise_alert(conn, LAG, "high", "it cannot be planned: Expected `int`, got `str` - at `$.b`")
+    found = conn.execute(select(alerts.c.message)).scalar_one()
+    assert found == "it cannot be planned: Expected int, got str - at $.b"
+    raise_alert(conn, LAG, "high", "sign it with `zmart admin`")
+    assert conn.execute(select(alerts.c.message)).scalar_one() == "sign it with zmart admin"
+
+
 def test_keys_that_differ_in_one_part_are_different_alerts(conn: Connection) -> None:
     market = bytes(range(32))
     keys = [

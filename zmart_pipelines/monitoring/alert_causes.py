@@ -36,11 +36,13 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         topic: Its name, the topic of its alerts.
         severity: Of a new alert. Where ``severe`` is set, of its first threshold.
         severe: Of an alert past the second threshold; None where there is one only.
-        summary: What is wrong, in one sentence without its full stop.
-        remedy: What the operator does first.
+        summary: What is wrong, in one sentence of plain text without its full stop.
+        remedy: What the operator does first; code is in backticks.
         settings: The settings with its thresholds; empty where it has none.
         escalation: How fast its severity rises.
         ceiling: The severity that escalation does not exceed.
+        is_accepted_by_acknowledgement: Whether its alerts close once they were acknowledged: what
+            happened does not end, and an operator accepts it, with a reason.
     """
 
     topic: str
@@ -51,6 +53,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     escalation: Escalation = Escalation.SLOW
     ceiling: Severity = "critical"
+    is_accepted_by_acknowledgement: bool = False
 
     @property
     def runbook(self) -> str:
@@ -85,8 +88,8 @@ _PROPOSALS: Final = (
         topic="too_many_ballots",
         severity="critical",
         summary="more votes than the chain's u32 holds",
-        remedy="inform the program's owners, because nothing can be sent for this vote; for later"
-        " ones set a larger `DISPUTE_WEIGHT_UNIT`",
+        remedy="`zmart admin reopen … dispute`: the next round begins with a unit with which all"
+        " votes fit, and the holders vote again",
     ),
 )
 
@@ -103,7 +106,7 @@ _RESOLUTIONS: Final = (
         severity="medium",
         severe="high",
         settings=("expected_resolvers",),
-        summary="the resolver is neither ours nor in `EXPECTED_RESOLVERS`, or the market was"
+        summary="the resolver is neither ours nor in EXPECTED_RESOLVERS, or the market was"
         " resolved before its end time",
         remedy="check outcome and evidence; to object, send `initiate_dispute` before the window"
         " ends",
@@ -130,7 +133,7 @@ _RESOLUTIONS: Final = (
         topic="dispute_short_of_ballots",
         severity="high",
         settings=("min_dispute_votes",),
-        summary="fewer ballots than `MIN_DISPUTE_VOTES`",
+        summary="fewer ballots than MIN_DISPUTE_VOTES",
         remedy="the same, or lower the setting",
     ),
 )
@@ -164,8 +167,10 @@ _MARKETS: Final = (
         topic="early_withdrawal",
         severity="high",
         summary="the creator withdrew the liquidity of a market before its winners had claimed",
-        remedy="warn the winners to claim now; `claims_not_payable` says whether anything is"
-        " missing",
+        remedy="warn the winners to claim now where the market has no outcome; it closes when all"
+        " claims are paid, or once it is acknowledged with a reason; `claims_not_payable` says"
+        " whether anything is missing",
+        is_accepted_by_acknowledgement=True,
     ),
     Cause(
         topic="claims_not_payable",
@@ -192,6 +197,7 @@ _PROGRAM: Final = (
         summary="the program's code is another one than was accepted last",
         remedy="switch submissions off until the new code is reviewed; acknowledging the alert"
         " accepts the code",
+        is_accepted_by_acknowledgement=True,
     ),
     Cause(
         topic="superseded_reading",
@@ -274,7 +280,7 @@ _SERVICES: Final = (
         severity="medium",
         severe="high",
         escalation=Escalation.FAST,
-        summary="a quantity of [health](#health) is past its first threshold or its second",
+        summary="a quantity of health is past its first threshold or its second",
         remedy="the message names what is owed and since when; if Dagster's daemon is dead, several"
         " are raised at once",
     ),
@@ -342,7 +348,7 @@ _SERVICES: Final = (
         topic="restarts",
         severity="high",
         settings=("restarts_per_hour",),
-        summary="a process of `zmart up` was restarted more than three times in an hour",
+        summary="a process of zmart up was restarted more than three times in an hour",
         remedy="read its log in the state folder; the message says how it ended last",
     ),
     Cause(

@@ -47,7 +47,8 @@ def raise_alert(
     """Open the alert ``key``, or update severity and text of the one that is open.
 
     A new alert and another severity append frames, which clients receive once the caller commits.
-    A severity that age has raised stays.
+    A severity that age has raised stays. The message is plain text, which Slack, mail and pages
+    show as it is: backticks, which errors of libraries bring along, are left out.
 
     Returns:
         Whether the alert is new.
@@ -55,7 +56,7 @@ def raise_alert(
     values = {
         "severity": severity,
         "reported_severity": severity,
-        "message": message,
+        "message": message.replace("`", ""),
         "detail": dict(detail or {}),
     }
     while True:

@@ -43,7 +43,8 @@ def vote_waits_for_its_aggregation(stage: Stage) -> Iterator[None]:
 
     def watch() -> None:
         with stage.engine.begin() as conn:
-            update_health_alerts(conn, health(conn, stage.settings(**limits)).values())
+            settings = stage.settings(**limits)
+            update_health_alerts(conn, health(conn, settings).values(), settings)
 
     market = proposed(world)
     world.vote(market, [True] * 10)

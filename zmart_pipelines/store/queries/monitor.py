@@ -24,7 +24,8 @@ class MonitorFacts(msgspec.Struct, frozen=True):
         now: The database's clock.
         stuck: For each state with stuck markets its number, how many they are, since which chain
             second the oldest is in the state, and the ids of the oldest ones in hex.
-        withdrawn: Ids in hex of markets whose liquidity was withdrawn before all winners claimed.
+        withdrawn: Ids in hex of markets whose liquidity was withdrawn before all winners claimed,
+            and of which no operator has acknowledged that.
         config_changed_at: Chain second of the last change of the configuration since the first
             market, if any.
         fees_hour: Lamports that our transactions cost in the last hour.
@@ -102,6 +103,11 @@ WITH before AS MATERIALIZED (
         WHERE p.market_id = w.market_id AND NOT p.has_claimed AND CASE m.final_outcome
             WHEN true THEN p.shares_yes > 0 WHEN false THEN p.shares_no > 0
             ELSE p.total_invested > 0 END
+    ) AND NOT EXISTS (
+        -- An operator has accepted it; alerts are deleted after a time, the audit log is not.
+        SELECT FROM ops.audit AS a
+        WHERE a.action = 'acknowledge_alert' AND a.details->>'topic' = 'early_withdrawal'
+            AND a.details->>'market' = encode(w.market_id, 'hex') AND a.reason <> ''
     ) ORDER BY w.withdrawn_at DESC LIMIT {MOST_NAMED}
 ), fees AS (
     SELECT coalesce(sum(fee), 0)::bigint AS day, coalesce(
