@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.docs import runbook_pages
 from tests.monitoring.scenarios.stage import Stage
 from zmart_pipelines.cli import main
 from zmart_pipelines.monitoring.alerts import AlertKey
+from zmart_pipelines.store.tables.ops import alerts
 
 # Their commands need processes: an API for curl, a daemon to kill, logs, the jobs of Dagster.
 NEEDS_A_SYSTEM: Final = frozenset(
@@ -95,10 +96,16 @@ class RunbookDrill:
         return {
             "MARKET": market.hex(),
             "SIGNATURE": signature.hex(),
-            "ID": subject,
+            "ID": subject or self._number(),
             "NAME": subject,
             "ACTION": subject,
         }
+
+    def _number(self) -> str:
+        """The number of the alert, as the first query shows it."""
+        is_mine = (alerts.c.topic == self._key.topic) & alerts.c.cleared_at.is_(None)
+        with self._stage.owner.connect() as conn:
+            return str(conn.execute(select(alerts.c.id).where(is_mine)).scalar_one())
 
     def _scalar(self, statement: str) -> bytes:
         with self._stage.owner.connect() as conn:
