@@ -76,7 +76,8 @@ class Day:
         self.stage.monitor(socket_drop_clients=CLIENTS, refused_requests_per_hour=REFUSALS)
         with self.stage.engine.begin() as conn:
             update_breaker_alerts(conn)
-            update_health_alerts(conn, health(conn, self._settings).values())
+            found = health(conn, self._settings)
+            update_health_alerts(conn, found.values(), self._settings)
         with self._dagster.begin() as conn:
             conn.execute(
                 text("UPDATE dagster.daemon_heartbeats SET timestamp = now() AT TIME ZONE 'UTC'")

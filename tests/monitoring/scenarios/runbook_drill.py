@@ -103,9 +103,9 @@ class RunbookDrill:
 
     def _number(self) -> str:
         """The number of the alert, as the first query shows it."""
-        is_mine = (alerts.c.topic == self._key.topic) & alerts.c.cleared_at.is_(None)
+        newest = select(alerts.c.id).where(alerts.c.topic == self._key.topic)
         with self._stage.owner.connect() as conn:
-            return str(conn.execute(select(alerts.c.id).where(is_mine)).scalar_one())
+            return str(conn.execute(newest.order_by(alerts.c.id.desc()).limit(1)).scalar_one())
 
     def _scalar(self, statement: str) -> bytes:
         with self._stage.owner.connect() as conn:
