@@ -58,7 +58,7 @@ const COLUMNS: readonly Column<ComingDeadline>[] = [
         ) : (
           <Status level="warning">passed {duration(-row.seconds_left)} ago</Status>
         )}
-        {row.at !== null && <span class="quiet block small">{utc(row.at)}</span>}
+        {row.at !== null && <span class="quiet block small nowrap">{utc(row.at)}</span>}
       </>
     ),
   },

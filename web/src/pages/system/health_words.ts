@@ -95,9 +95,9 @@ export function remedyOf(quantity: Quantity): string | undefined {
   return WORDS[quantity.name]?.remedy
 }
 
-/** On what it was measured, with long ids shortened. */
+/** On what it was measured, with ids, keys and signatures shortened. */
 export function causeOf({ cause }: Quantity): string | null {
-  return cause === null ? null : cause.replace(/\b[0-9a-f]{64}\b/g, (id) => shortened(id, 6))
+  return cause === null ? null : cause.replace(/\b[1-9A-Za-z0]{43,}\b/g, (id) => shortened(id, 6))
 }
 
 /** The value with its unit. */
