@@ -15,7 +15,6 @@ from tests.fixtures.web_pages import (
     PHONE,
     WIDE,
     accessibility_problems,
-    check_no_errors,
     screen,
     scrolls_sideways,
 )
@@ -99,11 +98,14 @@ def test_growth_of_the_tables_is_shown_over_days(
         )
     open_page(browser, f"{running_system.api}/app")
     wait_for_text(browser, "In 3 d", "th")
-    assert browser.find_elements(By.CSS_SELECTOR, ".growth-chart canvas")
+    wait_until(
+        lambda: bool(browser.find_elements(By.CSS_SELECTOR, ".growth-chart canvas")),
+        "the chart is drawn",
+    )
     now = httpx.get(f"{running_system.api}/api/system/growth").json()["database"]
     assert now[0] == 1024
     wait_for_text(browser, "MiB in 3 d", ".panel p")
-    check_no_errors(browser)
+    assert [one for one in errors(browser) if not intended(one)] == []
 
 
 def test_pages_are_used_by_keyboard_alone(browser: Chrome, running_system: RunningSystem) -> None:
