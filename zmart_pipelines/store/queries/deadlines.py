@@ -25,7 +25,7 @@ class MarketDeadline(msgspec.Struct, frozen=True):
 # When the vote of the dispute of a row ``m`` began, in Unix seconds: with the dispute, or when
 # operators opened the round that is open now.
 DISPUTE_VOTE_BEGAN: Final = """greatest(m.dispute_initiated_at, (
-    SELECT max(extract(epoch FROM t.opened_at)::bigint) FROM voting.tallies AS t
+    SELECT max(floor(extract(epoch FROM t.opened_at))::bigint) FROM voting.tallies AS t
     WHERE t.market_id = m.market_id AND t.kind = 'dispute' AND t.round > 0
 ))"""
 
