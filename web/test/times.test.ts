@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { duration, relative, utc, utcAndLocal } from '../src/format/times.ts'
+import { axisTime, duration, relative, utc, utcAndLocal } from '../src/format/times.ts'
 
 test('durations have their two largest units', () => {
   assert.equal(duration(0.4), '0 s')
@@ -31,5 +31,21 @@ test('local time stands beside UTC only where it differs', () => {
     assert.match(utcAndLocal(moment), /^2026-11-30 22:00:00 UTC · /)
   } finally {
     process.env['TZ'] = zone
+  }
+})
+
+test('no two times of an axis are the same text', () => {
+  const day = 86_400
+  const start = Date.parse('2026-11-30T00:00:00Z') / 1000
+  for (const [span, step] of [
+    [600, 60],
+    [6 * 3_600, 3_600],
+    [3 * day, day / 2],
+    [7 * day, day / 4],
+    [30 * day, 5 * day],
+  ] as const) {
+    const times = Array.from({ length: span / step }, (_, number) => start + number * step)
+    const texts = times.map((time) => axisTime(time, span, step))
+    assert.equal(new Set(texts).size, texts.length, texts.join(', '))
   }
 })

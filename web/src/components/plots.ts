@@ -2,7 +2,7 @@
 import type { RefObject } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
-import { utc } from '../format/times.ts'
+import { axisTime, utc } from '../format/times.ts'
 
 /** The value of a custom property of the styles, such as `--accent`. */
 export type Colour = (name: string) => string
@@ -59,10 +59,10 @@ export function axesOf(colour: Colour, format: (value: number) => string): uPlot
   return [
     {
       ...axis,
-      space: 76,
-      values: ({ scales: { x } }, times) => {
+      space: 90,
+      values: ({ scales: { x } }, times, _axis, _space, step) => {
         const span = (x?.max ?? 0) - (x?.min ?? 0)
-        return times.map((time) => timeText(time, span))
+        return times.map((time) => axisTime(time, span, step))
       },
     },
     {
@@ -82,9 +82,5 @@ export const TIMES: uPlot.Series = {
   value: (_: uPlot, seconds: number | null) => (seconds === null ? '–' : utc(seconds * 1000)),
 }
 
-/** A time in UTC, as exact as the span that is shown needs. */
-function timeText(time: number, span: number): string {
-  const text = new Date(time * 1000).toISOString()
-  if (span < 3_600) return text.slice(11, 19)
-  return span < 2 * 86_400 ? text.slice(11, 16) : text.slice(0, 10)
-}
+/** Room right of the plot for half of the last time. */
+export const PADDING: uPlot.Padding = [null, 40, null, null]

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
-import { axesOf, type Colour, TIMES, tzDate, usePlot } from './plots.ts'
+import { axesOf, type Colour, PADDING, TIMES, tzDate, usePlot } from './plots.ts'
 
 export interface Line {
   readonly label: string
@@ -39,6 +39,7 @@ function options(width: number, height: number, lines: readonly Line[], colour: 
     width,
     height,
     tzDate,
+    padding: PADDING,
     axes: axesOf(colour, lines[0]?.format ?? String),
     series: [
       TIMES,

@@ -69,3 +69,11 @@ export function relative(moment: Moment, now: number): string {
   if (Math.abs(seconds) < 1) return 'now'
   return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`
 }
+
+/** A time in UTC, as exact as the span that is shown, and the step between two times, need. */
+export function axisTime(time: number, span: number, step: number): string {
+  const text = new Date(time * 1000).toISOString()
+  if (span < 3_600) return text.slice(11, 19)
+  if (span < 2 * 86_400) return text.slice(11, 16)
+  return step < 86_400 ? `${text.slice(5, 10)} ${text.slice(11, 16)}` : text.slice(0, 10)
+}

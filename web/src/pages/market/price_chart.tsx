@@ -1,6 +1,6 @@
 import { useRef } from 'preact/hooks'
 import uPlot from 'uplot'
-import { axesOf, type Colour, TIMES, tzDate, usePlot } from '../../components/plots.ts'
+import { axesOf, type Colour, PADDING, TIMES, tzDate, usePlot } from '../../components/plots.ts'
 import type { CandleShape, PriceSeries } from './price_series.ts'
 
 const HEIGHT = 280
@@ -46,6 +46,7 @@ function options(
     width,
     height: HEIGHT,
     tzDate,
+    padding: PADDING,
     scales: { y: { range: (_, low, high) => around(low, high, candles) } },
     axes: axesOf(colour, shown),
     series: [

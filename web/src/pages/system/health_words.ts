@@ -48,6 +48,11 @@ const WORDS: Readonly<Record<string, Words>> = {
     problem: (value) => `The ledger is ${value} behind the finalized chain`,
     remedy: 'See the last run of read_finalized_window in Dagster.',
   },
+  wal_archive_lag_seconds: {
+    label: 'Log archive lag',
+    problem: (value) => `The archive of the database’s log has been behind for ${value}`,
+    remedy: 'See whether zmart up’s wal-archive runs and the disk of the archive has room.',
+  },
   delivery_seconds: {
     label: 'Oldest webhook delivery',
     problem: (value) => `A webhook delivery has waited ${value} to be ingested`,

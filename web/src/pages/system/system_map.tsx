@@ -100,7 +100,9 @@ interface MeasureProps {
 function Measure({ label, rate, of, text }: MeasureProps) {
   if (of === undefined) return null
   const name = rate === undefined ? label : `${label} ${rate}`
-  return <Label name={name} level={levelOf(of.status)} text={text(of)} />
+  // What nothing is known of yet is not said to be well.
+  const level = of.value === null && of.status === 'ok' ? 'info' : levelOf(of.status)
+  return <Label name={name} level={level} text={text(of)} />
 }
 
 function Label({ name, level, text }: { name: string; level: Level; text: string }) {

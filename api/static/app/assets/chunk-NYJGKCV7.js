@@ -1,1 +1,0 @@
-import{e,r as t}from"/app/assets/chunk-WPOQUVSY.js";function n({text:k}){return t(e,{children:k.split("`").map((o,d)=>d%2===1?t("code",{children:o},d):o)})}export{n as a};
