@@ -11,7 +11,7 @@ import { duration } from '../../format/times.ts'
 import { growthOf, measuredOf, spanOf } from './growth_figures.ts'
 
 const DAYS = 7
-const SECONDS = 60
+const SECONDS = 20
 const SHOWN = 6
 const LINES: readonly Line[] = [{ label: 'Database', colour: '--accent', format: size }]
 
