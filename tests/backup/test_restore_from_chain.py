@@ -46,9 +46,9 @@ NAMED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "webhook deliveries, and relayed transactions": (
             *("chain.deliveries", "ops.relayed_transactions"),
         ),
-        "reports of runs, reconciliations, repairs and backups, and which code of the program": (
+        "reports of runs, reconciliations, repairs, backups and table sizes, and which code": (
             *("ops.job_runs", "ops.reconciliations", "ops.repairs", "ops.backups"),
-            "ops.program_code",
+            *("ops.program_code", "ops.table_sizes"),
         ),
         "frames of the live updates": ("ops.stream",),
     }

@@ -410,6 +410,9 @@ def documented() -> dict[str, tuple[list[str], str]]:
 @pytest.mark.parametrize("name", TOPIC_STATES)
 def test_operations_page_describes_each_alert(name: str) -> None:
     rows = [line.split("|") for line in TABLE.with_name("operations.md").read_text().splitlines()]
-    matching = [cells for cells in rows if len(cells) == 5 and cells[1].strip() == f"`{name}`"]
-    assert len(matching) == 1
-    assert len(matching[0][3].strip()) > 20
+    link = f"[`{name}`](runbooks/{name}.md)"
+    ((_, _, severity, meaning, act, _),) = (
+        cells for cells in rows if len(cells) == 6 and cells[1].strip() == link
+    )
+    assert set(severity.strip().split(", ")) <= {"low", "medium", "high", "critical"}
+    assert min(len(meaning.strip()), len(act.strip())) > 10

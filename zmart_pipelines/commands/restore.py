@@ -38,7 +38,7 @@ LOST: Final = """the chain has markets, trades, positions, claims, its own votes
   intents and attempts: what is due is decided again from the accounts on chain
   alerts with their messages and silences, operators' orders and switches, the audit log
   webhook deliveries, and relayed transactions that have not landed
-  reports of runs, reconciliations, repairs and backups, and which code of the program was accepted
+  reports of runs, reconciliations, repairs, backups and table sizes, and which code of the program was accepted
   frames of the live updates: clients begin again from a snapshot"""  # noqa: E501
 
 

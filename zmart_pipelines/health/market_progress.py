@@ -6,6 +6,8 @@ backend acts, its rules are those of :mod:`submissions.policies`.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from zmart_pipelines.client_schemas.market_status import Actor
@@ -36,6 +38,11 @@ class VoteStanding(msgspec.Struct, frozen=True, kw_only=True):
     threshold_bps: int
     is_frozen: bool
     reopened_at: int | None = None
+
+    @property
+    def is_oversized(self) -> bool:
+        """Whether the votes are more than the chain's u32 holds."""
+        return self.votes_for + self.votes_against > MAX_VOTES
 
     @property
     def share_bps(self) -> int:
@@ -88,6 +95,9 @@ class Progress(msgspec.Struct, frozen=True):
     action: Action | None = None
 
 
+_OVERSIZED: Final = Progress("an operator: its votes do not fit the chain's u32", "operators")
+
+
 def progress(
     market: MarketFacts, configuration: VotingConfiguration, rules: Rules, chain_time: int
 ) -> Progress:
@@ -133,6 +143,8 @@ def _proposed(market: MarketFacts, rules: Rules) -> Progress:
     if not vote.meets_threshold and not vote.is_frozen:
         needed = f"{vote.share_bps} of {vote.threshold_bps} basis points in favour"
         return Progress(f"votes: {needed}", "voters")
+    if vote.is_oversized:
+        return _OVERSIZED
     action: Action = "aggregate_proposal_votes"
     return Progress("its counts to be recorded on chain", "pipelines", action=action)
 
@@ -166,8 +178,8 @@ def _disputed(
     due = began + period + rules.window_margin_seconds
     if chain_time < due:
         return Progress("the end of its dispute vote", "voters", due, "finalize_market")
-    if vote is not None and vote.votes_for + vote.votes_against > MAX_VOTES:
-        return Progress("an operator: its votes do not fit the chain's u32", "operators")
+    if vote is not None and vote.is_oversized:
+        return _OVERSIZED
     if vote is None or vote.votes_for + vote.votes_against == 0 or not vote.has_enough_ballots:
         return Progress("an operator: its dispute vote ended without enough ballots", "operators")
     return Progress("its finalization", "pipelines", action="finalize_market")
