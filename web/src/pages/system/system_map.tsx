@@ -152,8 +152,11 @@ function worse(one: Quantity | undefined, other: Quantity | undefined): Quantity
   return (one.value ?? 0) >= (other.value ?? 0) ? one : other
 }
 
-const lag = (quantity: Quantity) =>
-  quantity.value === null ? 'unknown' : `${grouped(Math.round(quantity.value))} slots behind`
+function lag({ value }: Quantity): string {
+  if (value === null) return 'unknown'
+  const slots = Math.round(value)
+  return `${grouped(slots)} ${slots === 1 ? 'slot' : 'slots'} behind`
+}
 const nothingOwed = (quantity: Quantity) => (quantity.value ? `${measured(quantity)} old` : 'none')
 const onSchedule = (quantity: Quantity) =>
   quantity.value ? `${duration(quantity.value)} late` : 'on schedule'
