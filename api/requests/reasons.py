@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
 from api.errors import invalid
 from api.requests import user_text
+from zmart_pipelines.store.audit import MAX_REASON
 
-MAX_REASON: Final = 500
 ReasonText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_REASON)]
 
 

@@ -146,7 +146,7 @@ def test_everything_of_the_chain_comes_back_and_nothing_else(
     assert stored(ledger, "finalized") == listed(stage.chain)
     assert_ledger_matches_chain(ledger, stage)
 
-    # What originated here since then is not deleted without being told.
+    # Without --replace the command deletes no row that originated here.
     name = empty_database.rsplit("/", 1)[1]
     with psycopg.connect(postgres_server.url(name, SUPERUSER)) as conn:
         for table in USERS_TABLES:

@@ -70,7 +70,7 @@ def test_alert_closes_once_it_is_acknowledged_with_a_reason(stage: Stage, market
         acknowledge_alert(conn, OPERATOR, number, " ")
     assert is_open(stage, market)
     with stage.engine.begin() as conn:
-        acknowledge_alert(conn, OPERATOR, number, "the winner was told and does not answer")
+        acknowledge_alert(conn, OPERATOR, number, "the winner was informed and does not answer")
     assert not is_open(stage, market)
     stage.pass_time(86_400)
     with stage.owner.begin() as conn:

@@ -16,7 +16,7 @@ from zmart_pipelines.store.engine import Role
 
 TABLES = ["market.%", "community.%", "chain.%", "ops.%"]
 FEW, MANY = 200, 4_000
-# One part of 256 of the added markets is looked at, some of them with a withdrawal and positions.
+# A round reads one of 256 parts of all markets; one in six has a withdrawal and positions.
 PART_BLOCKS = 20 * (MANY - FEW) // 256
 
 # Markets in all states, none of them stuck: each is long there, and the last thing that it waited

@@ -103,7 +103,7 @@ def test_normal_day_makes_fewer_than_five_messages(day: Day) -> None:
     )
     second = world.approve(2, wallet(1))
     world.trade(second, wallet(1), wallet(1))
-    world.propose(3, wallet(1))  # nobody votes on it
+    world.propose(3, wallet(1))  # without votes
     world.pass_time(20 * 3_600)
     draft(world, first, world.rpc.chain_clock("finalized").unix_timestamp + 7 * 3_600)
     backend = Backend(stage.settings())

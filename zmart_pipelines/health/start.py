@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from sqlalchemy import Connection, func, select
 
 from zmart_pipelines.monitoring.heartbeats import START, record_heartbeat
@@ -20,12 +23,20 @@ def record_start(settings: Settings) -> None:
         pool.dispose()
 
 
-def seconds_since_start(conn: Connection) -> float:
-    """Return for how many seconds the system has been up, by the database's clock.
+_RECORDED: Final = select(heartbeats.c.last_success_at).where(heartbeats.c.service == START)
+_STARTED_AT: Final = func.coalesce(_RECORDED.scalar_subquery(), func.pg_postmaster_start_time())
 
-    Where ``zmart migrate`` never ran it is the time since Postgres started.
+
+def started_at(conn: Connection) -> datetime:
+    """Return when the system started, by the database's clock.
+
+    Where ``zmart migrate`` never ran that is when Postgres started.
     """
-    recorded = select(heartbeats.c.last_success_at).where(heartbeats.c.service == START)
-    started = func.coalesce(recorded.scalar_subquery(), func.pg_postmaster_start_time())
-    uptime = func.extract("epoch", func.clock_timestamp() - started)
+    found: datetime = conn.execute(select(_STARTED_AT)).scalar_one()
+    return found
+
+
+def seconds_since_start(conn: Connection) -> float:
+    """Return for how many seconds the system has been up, by the database's clock."""
+    uptime = func.extract("epoch", func.clock_timestamp() - _STARTED_AT)
     return float(conn.execute(select(uptime)).scalar_one())

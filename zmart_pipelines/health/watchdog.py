@@ -17,11 +17,11 @@ import msgspec
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from zmart_pipelines.health.start import started_at
 from zmart_pipelines.monitoring.alert_causes import CAUSES
 from zmart_pipelines.monitoring.alert_delivery import deliver
 from zmart_pipelines.monitoring.alert_posters import OutgoingMessage, Poster, SendingFailed
 from zmart_pipelines.monitoring.alerts import AlertKey, clear_alert, open_alerts, raise_alert
-from zmart_pipelines.monitoring.heartbeats import START
 from zmart_pipelines.monitoring.monitor import HEARTBEAT
 from zmart_pipelines.settings import Settings
 
@@ -33,9 +33,7 @@ _HOUR: Final = 3_600.0
 _MONITOR_AGE = text(
     """
 SELECT extract(epoch FROM clock_timestamp() - greatest(
-    (SELECT last_success_at FROM ops.heartbeats WHERE service = :monitor),
-    coalesce((SELECT last_success_at FROM ops.heartbeats WHERE service = :start),
-        pg_postmaster_start_time())
+    (SELECT last_success_at FROM ops.heartbeats WHERE service = :monitor), :start
 ))
 """
 )
@@ -46,10 +44,6 @@ SELECT extract(epoch FROM (clock_timestamp() AT TIME ZONE 'UTC') - greatest(
     (SELECT max(timestamp) FROM dagster.daemon_heartbeats), :start AT TIME ZONE 'UTC'
 ))
 """
-)
-_START = text(
-    "SELECT coalesce((SELECT last_success_at FROM ops.heartbeats WHERE service = :start),"
-    " pg_postmaster_start_time())"
 )
 
 
@@ -136,8 +130,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         with self._pipelines.connect() as conn:
-            started = conn.execute(_START, {"start": START}).scalar_one()
-            values = {"monitor": HEARTBEAT, "start": START}
+            started = started_at(conn)
+            values = {"monitor": HEARTBEAT, "start": started}
             monitor = float(conn.execute(_MONITOR_AGE, values).scalar_one())
         with self._dagster.connect() as conn:
             daemon = float(conn.execute(_DAEMON_AGE, {"start": started}).scalar_one())

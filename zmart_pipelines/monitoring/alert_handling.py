@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, update
 
 from zmart_pipelines.client_schemas.frames import alert_frames
 from zmart_pipelines.monitoring.alert_causes import CAUSES
+from zmart_pipelines.store.audit import required_reason
 from zmart_pipelines.store.queries import alert_silences
 from zmart_pipelines.store.queries.alert_silences import Silence
 from zmart_pipelines.store.queries.alerts import FULL_COLUMNS, FullAlert, find_alert
@@ -45,7 +46,7 @@ def acknowledge(conn: Connection, alert_id: int, by: str, reason: str = "") -> F
         raise HandlingRefused(f"alert {alert_id} has ended")
     cause = CAUSES.get(before.topic)
     if cause is not None and cause.is_accepted_by_acknowledgement:
-        _cleaned(reason)
+        _require_reason(reason)
     changed = (
         update(alerts)
         .where(
@@ -100,7 +101,7 @@ def silence(
         topic=topic,
         market_id=market_id,
         subject=subject,
-        reason=_cleaned(reason),
+        reason=_require_reason(reason),
         created_by=by,
         lasts=lasts,
     )
@@ -117,15 +118,15 @@ def end_silence(conn: Connection, silence_id: int, reason: str) -> Silence:
     Raises:
         HandlingRefused: The reason is blank or too long, or no silence of this id lasts.
     """
-    _cleaned(reason)
+    _require_reason(reason)
     ended = alert_silences.end_silence(conn, silence_id)
     if ended is None:
         raise HandlingRefused(f"there is no silence {silence_id} that lasts")
     return ended
 
 
-def _cleaned(reason: str) -> str:
-    cleaned = reason.strip()
-    if not 1 <= len(cleaned) <= 500:
-        raise HandlingRefused("reason: must have 1 to 500 characters")
-    return cleaned
+def _require_reason(text: str) -> str:
+    try:
+        return required_reason(text)
+    except ValueError as error:
+        raise HandlingRefused(str(error)) from error

@@ -19,7 +19,7 @@ from zmart_pipelines.monitoring import alert_handling
 from zmart_pipelines.monitoring.alert_handling import HandlingRefused
 from zmart_pipelines.monitoring.breaker_alerts import update_breaker_alerts
 from zmart_pipelines.proofs import service_keys
-from zmart_pipelines.store.audit import Operator, actor_name
+from zmart_pipelines.store.audit import Operator, actor_name, required_reason
 from zmart_pipelines.store.queries import api_keys
 from zmart_pipelines.store.queries.alert_silences import Silence
 from zmart_pipelines.store.queries.alerts import FullAlert
@@ -101,14 +101,15 @@ def reopen_vote(conn: Connection, by: Operator, market_id: bytes, kind: Kind, re
     """Reopen the frozen vote of a market; return the number of its new round.
 
     Raises:
-        ActRefused: There is no frozen vote of this kind, or the reason is blank.
+        ActRefused: There is no frozen vote of this kind, or the reason is blank or too long.
     """
-    if not reason.strip():
-        raise ActRefused("a vote is reopened for a reason, which must not be blank")
     try:
+        required_reason(reason)
         round_number = tallies.reopen(conn, market_id, kind)
     except KeyError as error:
         raise ActRefused(f"market {market_id.hex()} has no frozen {kind} vote") from error
+    except ValueError as error:
+        raise ActRefused(str(error)) from error
     by.record(conn, "reopen_vote", market_id.hex(), reason, {"kind": kind, "round": round_number})
     return round_number
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, insert
 
 from zmart_pipelines import base58
 from zmart_pipelines.store.tables.audit import audit
+
+# Characters of a reason.
+MAX_REASON: Final = 500
 
 EntryPoint: TypeAlias = Literal["api", "cli", "dagster"]
 
@@ -47,6 +50,18 @@ class DagsterActor(msgspec.Struct, frozen=True):
 
 
 Actor: TypeAlias = WalletActor | ServiceActor | OsActor | DagsterActor
+
+
+def required_reason(text: str) -> str:
+    """Return the reason of an act that must have one, without blanks around it.
+
+    Raises:
+        ValueError: It is blank or longer than ``MAX_REASON`` characters.
+    """
+    reason = text.strip()
+    if not 1 <= len(reason) <= MAX_REASON:
+        raise ValueError(f"reason: must have 1 to {MAX_REASON} characters")
+    return reason
 
 
 class Operator(msgspec.Struct, frozen=True):

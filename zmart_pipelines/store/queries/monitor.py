@@ -106,7 +106,7 @@ WITH before AS MATERIALIZED (
     ) AND NOT EXISTS (
         -- An operator has accepted it; alerts are deleted after a time, the audit log is not.
         SELECT FROM ops.audit AS a
-        WHERE a.action = 'acknowledge_alert' AND a.details->>'topic' = 'early_withdrawal'
+        WHERE a.action = 'acknowledge_alert' AND a.details->>'topic' = '{EARLY_WITHDRAWAL}'
             AND a.details->>'market' = encode(w.market_id, 'hex') AND a.reason <> ''
     ) ORDER BY w.withdrawn_at DESC LIMIT {MOST_NAMED}
 ), fees AS (
