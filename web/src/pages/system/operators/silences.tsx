@@ -23,7 +23,7 @@ export function SilenceButton({ alert }: { alert: OperatorAlert }) {
       act={async (client, { reason = '', hours, width }) => {
         const one = { ...(market !== null && { market_id: market }), ...(subject !== null && { subject }) }
         await client.post('/api/alerts/silences', {
-          body: { topic, reason, seconds: Number(hours) * 3600, ...(width === 'one' ? one : {}) } as never,
+          body: { topic, reason, seconds: Number(hours) * 3600, ...(width === 'one' ? one : {}) },
         })
         silencesChanged.value += 1
       }}
@@ -88,7 +88,7 @@ function SilenceItem({ silence }: { silence: AlertSilence }) {
         act={async (operator, { reason = '' }) => {
           await operator.delete('/api/alerts/silences/{silence}', {
             params: { path: { silence: silence.id } },
-            body: { reason } as never,
+            body: { reason },
           })
           silencesChanged.value += 1
         }}
