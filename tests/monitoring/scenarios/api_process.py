@@ -18,6 +18,7 @@ from tests.api.test_discussion_snapshots import pruned_document
 from tests.ipfs.gateway_server import running_gateway
 from tests.monitoring.scenarios.stage import Stage, scenario
 from zmart_pipelines.ipfs.cid import cid_v0
+from zmart_pipelines.monitoring.alert_delivery import DeliveryReport
 from zmart_pipelines.settings import Settings
 
 HANG = 30.0
@@ -26,10 +27,15 @@ UNKNOWN_CID = cid_v0(b"never pinned")
 
 @contextlib.contextmanager
 def api(stage: Stage, **changes: Any) -> Iterator[TestClient[Litestar]]:
-    """An API process that writes its counts ten times a second."""
+    """An API process that writes its counts ten times a second.
+
+    It has no receivers, and leaves the outbox to the stage: one process at a time writes messages,
+    and a call of the stage during one of its own would write nothing.
+    """
     settings = settings_for(stage.database, stage.redis_url, stage.folder / "state")
     with stage.patch.context() as patch:
         patch.setattr("api.health_watch.WATCH_SECONDS", 0.1)
+        patch.setattr("api.health_watch.deliver", lambda *_: DeliveryReport())
         with TestClient(
             create_app(Settings(**settings.model_dump() | changes)), raise_server_exceptions=False
         ) as client:
