@@ -134,12 +134,10 @@ def test_commands_on_the_database_are_recorded(
         alert = open_alerts(conn, 10)[0].id
         rows.open_breaker(conn)
         retried, closed = rows.failed_intent(conn), rows.failed_intent(conn, 1)
-        rows.frozen_vote(conn)
     ingest = role_engine(Role.INGEST, database)
     with ingest.begin() as conn:
         delivery = rows.stored_delivery(conn)
     ingest.dispose()
-    market = rows.MARKET.hex()
     reason = ("--reason", "a drill")
     for command, words, subject in (
         ("switch", ["all", "off"], "all"),
@@ -147,7 +145,6 @@ def test_commands_on_the_database_are_recorded(
         ("submissions retry", [str(retried)], str(retried)),
         ("submissions close", [str(closed)], str(closed)),
         ("deliveries retry", [str(delivery)], str(delivery)),
-        ("admin reopen", [market, "proposal"], market),
         ("rebuild", [], None),
         ("redecode", [], None),
         ("keys create", ["desk"], "desk"),
@@ -220,6 +217,9 @@ def test_commands_that_read_the_chain_are_recorded(
         assert done.exit_code == 0 or command == "backfill", (command, done.output)
         assert "not recorded" not in done.stderr
         assert_recorded(log, command, subject)
+    reopened = [market.hex(), "proposal", "--reason", "a drill"]
+    assert run("admin", "reopen", *reopened, **chain).exit_code == 0
+    assert_recorded(log, "admin reopen", market.hex(), "a drill")
     assert rows.acts(log)[0].details["kind"] == "approve"
 
 

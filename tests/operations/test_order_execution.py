@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from tests.fixtures.localnet import Localnet
 from tests.operations import world
 from zmart_pipelines.chain.account_reader import AccountReader
+from zmart_pipelines.chain.rpc import RpcClient
 from zmart_pipelines.operations import operator_acts
 from zmart_pipelines.operations.order_execution import Ended, Means, carry_out, give_up
 from zmart_pipelines.runtime.temporary_postgres import login_settings, role_engine
@@ -21,6 +24,7 @@ from zmart_pipelines.store.engine import Role, act_as_operator
 from zmart_pipelines.store.queries import orders
 from zmart_pipelines.store.queries.orders import NewOrder, OrderRow
 from zmart_pipelines.submissions import switches
+from zmart_pipelines.voting import tallies
 
 WALLET = b"\x01" * 32
 
@@ -41,6 +45,13 @@ def means(database: str) -> Iterator[Means]:
     yield made
     made.pipelines.dispose()
     made.ingest.dispose()
+
+
+@pytest.fixture
+def means_with_chain(means: Means, localnet: Localnet) -> Iterator[Means]:
+    """The same, for acts that read the chain."""
+    with RpcClient(localnet.rpc_url, 10) as rpc:
+        yield msgspec.structs.replace(means, reader=lambda: AccountReader(rpc, localnet.program))
 
 
 @pytest.fixture
@@ -87,7 +98,8 @@ def test_act_result_and_audit_row_are_one_transaction(means: Means, api: Engine)
         assert switches.read_switches(conn)[0].reason == "a drill"
 
 
-def test_each_kind_does_what_it_says(means: Means, api: Engine) -> None:
+def test_each_kind_does_what_it_says(means_with_chain: Means, api: Engine) -> None:
+    means = means_with_chain
     with means.pipelines.begin() as conn:
         world.open_breaker(conn)
         retried, closed = world.failed_intent(conn), world.failed_intent(conn, 1)
@@ -112,7 +124,9 @@ def test_each_kind_does_what_it_says(means: Means, api: Engine) -> None:
     assert [act.action for act in world.acts(means.pipelines)] == list(wanted)
     with means.pipelines.connect() as conn:
         state = conn.execute(text("SELECT state FROM ops.breakers")).scalar_one()
+        opened = tallies.current_tally(conn, world.MARKET, "proposal").opened_chain_time
     assert state == "closed"
+    assert opened == means.reader().rpc.chain_clock("finalized").unix_timestamp
 
 
 @pytest.mark.parametrize(
@@ -122,7 +136,6 @@ def test_each_kind_does_what_it_says(means: Means, api: Engine) -> None:
         ("breaker_reset", {"name": "rpc:none"}, "there is no breaker rpc:none"),
         ("retry_submission", {"intent": 99}, "intent 99 does not exist"),
         ("close_submission", {"intent": 99}, "intent 99 does not exist"),
-        ("reopen_vote", {"market": "07" * 32, "kind": "dispute"}, "no frozen dispute vote"),
         ("redeliver", {"delivery": 99}, "there is no delivery 99"),
         ("redecode", {"unknown": 1}, "unknown field"),
     ],
@@ -137,6 +150,13 @@ def test_refused_act_fails_the_order_with_its_reason(
     last = world.acts(means.pipelines)[-1]
     assert (last.action, last.subject) == ("order_failed", str(number))
     assert why in last.details["why"]
+
+
+def test_vote_that_is_not_frozen_is_not_reopened(means_with_chain: Means, api: Engine) -> None:
+    number = order(api, "reopen_vote", {"market": "07" * 32, "kind": "dispute"})
+    ended = carry_out(means_with_chain, number, "run-1")
+    assert ended.status == "failed"
+    assert "no frozen dispute vote" in ended.result
 
 
 def test_ended_order_is_not_carried_out_again(means: Means, api: Engine) -> None:

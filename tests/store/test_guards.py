@@ -41,6 +41,11 @@ INSERT INTO community.comment_reports (comment_id, wallet, reason)
 INSERT INTO community.former_texts (comment_id, content)
     SELECT id, 'once' FROM community.discussions
 """
+# A round after the first is opened by operators, at a chain time.
+OPEN_ROUND = (
+    "INSERT INTO voting.tallies (market_id, kind, round, opened_chain_time)"
+    " VALUES (:market, '{kind}', {round}, 7)"
+)
 # Statements that change what is on record, though the owner has the right to all of them.
 FORGERIES = [
     "UPDATE voting.tallies SET votes_for = 999 WHERE status = 'frozen'",
@@ -59,8 +64,8 @@ FORGERIES = [
         "INSERT INTO voting.tallies (market_id, kind, round, status, votes_for, frozen_slot)"
         " VALUES (:market, 'proposal', 1, 'frozen', 999, 1)"
     ),
-    "INSERT INTO voting.tallies (market_id, kind, round) VALUES (:market, 'proposal', 1)",
-    "INSERT INTO voting.tallies (market_id, kind, round) VALUES (:market, 'dispute', 1)",
+    OPEN_ROUND.format(kind="proposal", round=1),
+    OPEN_ROUND.format(kind="dispute", round=1),
     "UPDATE voting.counted_ballots SET choice = false",
     "DELETE FROM voting.counted_ballots",
     "TRUNCATE voting.counted_ballots",
@@ -148,16 +153,18 @@ def test_a_settled_attempt_and_a_final_intent_stay_so(owner: Engine) -> None:
 
 
 def test_a_reopened_round_stays_counted_and_the_next_one_begins(owner: Engine) -> None:
+    without_time = "INSERT INTO voting.tallies (market_id, kind, round)"
     with owner.begin() as conn:
         run(conn, "UPDATE voting.tallies SET status = 'reopened'")
-        run(
-            conn,
-            "INSERT INTO voting.tallies (market_id, kind, round) VALUES (:market, 'proposal', 1)",
-        )
+    with owner.connect() as conn, pytest.raises(IntegrityError, match="opened_chain_time"):
+        run(conn, f"{without_time} VALUES (:market, 'proposal', 1)")
+    with owner.begin() as conn:
+        run(conn, OPEN_ROUND.format(kind="proposal", round=1))
     for statement in (
         "UPDATE voting.tallies SET status = 'frozen' WHERE round = 0",
         "UPDATE voting.tallies SET votes_for = 999 WHERE round = 0",
-        "INSERT INTO voting.tallies (market_id, kind, round) VALUES (:market, 'proposal', 2)",
+        OPEN_ROUND.format(kind="proposal", round=2),
+        "UPDATE voting.tallies SET opened_chain_time = 8 WHERE round = 1",
     ):
         with owner.connect() as conn, pytest.raises(IntegrityError):
             run(conn, statement)

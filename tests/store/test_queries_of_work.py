@@ -67,7 +67,8 @@ def test_on_chain_vote_takes_precedence_over_ballot(
     with engines[Role.PIPELINES].begin() as writer:
         for status in ("frozen", "reopened"):
             writer.execute(update(voting.tallies).values(status=status, frozen_slot=1))
-        writer.execute(insert(voting.tallies).values(market_id=market_id, kind="proposal", round=1))
+        reopened = {"market_id": market_id, "kind": "proposal", "round": 1, "opened_chain_time": 9}
+        writer.execute(insert(voting.tallies).values(reopened))
     assert votes.latest_round(conn, market_id, "proposal") == 1
     assert votes.counts(conn, market_id, "proposal").total == 1
     assert {one.wallet for one in votes.votes_of_market(conn, market_id)} == {bytes(voter), other}

@@ -251,7 +251,7 @@ def test_a_reopened_vote_is_planned_again(world: World) -> None:
     world.plan()
     world.drive()
     with world.engine.begin() as conn:
-        assert tallies.reopen(conn, market, "proposal") == 1
+        assert tallies.reopen(conn, market, "proposal", 1) == 1
     assert world.plan() == []
     world.vote(market, [True] * 11 + [False], round_number=1)
     assert [(one.round, one.arguments) for one in world.plan()] == [

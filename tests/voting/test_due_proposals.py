@@ -132,7 +132,7 @@ def test_reopened_vote_is_scanned(api: Engine, ingest: Engine, pipelines: Engine
     freeze(pipelines, market)
     assert scan(pipelines) == ([], [market])
     with pipelines.begin() as conn:
-        tallies.reopen(conn, market, "proposal")
+        tallies.reopen(conn, market, "proposal", 1)
     assert scan(pipelines) == ([], [])
     for voter in range(11, 14):
         with api.begin() as conn:

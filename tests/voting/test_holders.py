@@ -188,7 +188,7 @@ def test_weights_are_the_holdings_at_the_dispute(
         bytes(TINY.pubkey()): 1,
     }
     with pipelines.begin() as conn:
-        assert tallies.reopen(conn, market, "dispute") == 1
+        assert tallies.reopen(conn, market, "dispute", 1) == 1
         assert tallies.current_tally(conn, market, "dispute").weight_unit == SOL
         last = [frame.payload for frame in stream.read_after(conn, 0) if frame.type == "vote"]
     assert (last[-2]["votes_for"], last[-2]["votes_against"]) == (big // SOL, 1)

@@ -127,16 +127,17 @@ def test_reopen_starts_the_next_round(api: Engine, ingest: Engine, pipelines: En
     vote(api, market, range(1, 4))
     freeze(pipelines, market)
     with pipelines.begin() as conn:
-        assert tallies.reopen(conn, market, "proposal") == 1
+        assert tallies.reopen(conn, market, "proposal", 5678) == 1
     with pytest.raises(KeyError), pipelines.begin() as conn:
-        tallies.reopen(conn, market, "proposal")
+        tallies.reopen(conn, market, "proposal", 5678)
     with api.begin() as conn:
         stored = cast(conn, ballot(market, wallet(1), False, round_number=1), SETTINGS)
     assert (stored.votes_for, stored.votes_against) == (0, 1)
     with pytest.raises(BallotConflict), api.begin() as conn:
         cast(conn, ballot(market, wallet(1), True, round_number=1), SETTINGS)
     with pipelines.begin() as conn:
-        assert tallies.current_tally(conn, market, "proposal").round == 1
+        opened = tallies.current_tally(conn, market, "proposal")
+        assert (opened.round, opened.opened_chain_time) == (1, 5678)
         assert tallies.read_frozen(conn, market, "proposal", 0).tally.status == "reopened"
         assert tallies.find_mismatches(conn) == []
 

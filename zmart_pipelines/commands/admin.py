@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -12,6 +12,8 @@ from zmart_pipelines.commands.operator import command_line, record_act, required
 from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from zmart_pipelines.chain.account_reader import AccountReader
@@ -45,28 +47,35 @@ def prepare() -> None:
     """
 
 
+def _with_chain(read: Callable[[AccountReader], T]) -> T:
+    """Return what ``read`` returns; exit where the chain cannot be read."""
+    from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
+    from zmart_pipelines.chain.connect import connect
+    from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
+
+    settings = with_running_system(Settings())
+    try:
+        with connect(settings) as rpc:
+            return read(AccountReader(rpc, settings.program))
+    except (RpcError, RpcUnavailable, RateLimited, AccountMissing) as error:
+        click.echo(f"the chain cannot be read: {error}", err=True)
+        raise SystemExit(EXIT_UNREACHABLE) from error
+
+
 def _prepared(
     make: Callable[[AccountReader], PreparedTransaction],
     *,
     json: bool,
     subject: str | None = None,
 ) -> None:
-    from zmart_pipelines.chain.account_reader import AccountMissing, AccountReader
-    from zmart_pipelines.chain.connect import connect
-    from zmart_pipelines.chain.jsonrpc import RateLimited, RpcError, RpcUnavailable
     from zmart_pipelines.submissions.admin import PrepareRefused
     from zmart_pipelines.submissions.market_reads import NoSuchMarket
 
-    settings = with_running_system(Settings())
     try:
-        with connect(settings) as rpc:
-            found = make(AccountReader(rpc, settings.program))
+        found = _with_chain(make)
     except (PrepareRefused, NoSuchMarket) as error:
         click.echo(str(error), err=True)
         raise SystemExit(EXIT_REFUSED) from error
-    except (RpcError, RpcUnavailable, RateLimited, AccountMissing) as error:
-        click.echo(f"the chain cannot be read: {error}", err=True)
-        raise SystemExit(EXIT_UNREACHABLE) from error
     facts = {"kind": found.kind, "description": found.description}
     record_act("prepare_admin_transaction", subject, facts)
     if json:
@@ -167,7 +176,8 @@ def reopen(market: str, kind: Any, reason: str) -> None:
     which the votes of all holders fit the chain's u32.
 
     \b
-    Exit codes: 0 reopened, 1 there is no frozen vote or no reason, 2 Postgres does not answer.
+    Exit codes: 0 reopened, 1 there is no frozen vote or no reason, 2 Postgres does not answer, or
+    the chain's clock cannot be read.
 
     \b
     Example:
@@ -176,10 +186,13 @@ def reopen(market: str, kind: Any, reason: str) -> None:
     """
     from zmart_pipelines.operations.operator_acts import ActRefused, reopen_vote
 
+    chain_time = _with_chain(lambda reader: reader.rpc.chain_clock("finalized").unix_timestamp)
     try:
         market_id = bytes.fromhex(market)
         with transaction() as conn:
-            number = reopen_vote(conn, command_line(), market_id, kind, reason)
+            number = reopen_vote(
+                conn, command_line(), market_id, kind, reason, chain_time=chain_time
+            )
     except ValueError as error:
         click.echo(f"market {market} has no frozen {kind} vote", err=True)
         raise SystemExit(EXIT_REFUSED) from error

@@ -26,7 +26,7 @@ class VoteStanding(msgspec.Struct, frozen=True, kw_only=True):
         ballots: Wallets that voted.
         minimum_ballots: Ballots without which nothing is submitted.
         is_frozen: The counts can no longer change.
-        reopened_at: Unix second at which operators opened this round; None in round 0.
+        reopened_at: Chain second at which operators opened this round; None in round 0.
     """
 
     kind: Kind

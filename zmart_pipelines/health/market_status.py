@@ -129,7 +129,7 @@ def _standing(
         if is_proposal
         else configuration.dispute_success_threshold,
         is_frozen=tally.status == "frozen",
-        reopened_at=tally.reopened_at,
+        reopened_at=tally.opened_chain_time,
     )
 
 

@@ -97,15 +97,25 @@ def _facts(intent: Intent) -> dict[str, Any]:
     }
 
 
-def reopen_vote(conn: Connection, by: Operator, market_id: bytes, kind: Kind, reason: str) -> int:
+def reopen_vote(
+    conn: Connection, by: Operator, market_id: bytes, kind: Kind, reason: str, *, chain_time: int
+) -> int:
     """Reopen the frozen vote of a market; return the number of its new round.
+
+    Args:
+        conn: The caller commits.
+        by: Who reopens it.
+        market_id: The market voted on.
+        kind: Of vote.
+        reason: For the audit log.
+        chain_time: The chain's clock, Unix seconds: the vote of the new round begins then.
 
     Raises:
         ActRefused: There is no frozen vote of this kind, or the reason is blank or too long.
     """
     try:
         required_reason(reason)
-        round_number = tallies.reopen(conn, market_id, kind)
+        round_number = tallies.reopen(conn, market_id, kind, chain_time)
     except KeyError as error:
         raise ActRefused(f"market {market_id.hex()} has no frozen {kind} vote") from error
     except ValueError as error:

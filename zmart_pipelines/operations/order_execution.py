@@ -171,9 +171,17 @@ def _close_submission(
 def _reopen_vote(
     parameters: order_parameters.ReopenVote, means: Means, order: OrderRow, by: Operator
 ) -> None:
+    chain_time = means.reader().rpc.chain_clock("finalized").unix_timestamp
+
     def act(conn: Connection) -> str:
-        market = bytes.fromhex(parameters.market)
-        number = operator_acts.reopen_vote(conn, by, market, parameters.kind, order.reason)
+        number = operator_acts.reopen_vote(
+            conn,
+            by,
+            bytes.fromhex(parameters.market),
+            parameters.kind,
+            order.reason,
+            chain_time=chain_time,
+        )
         return f"the {parameters.kind} vote is open in round {number}"
 
     _commit_act(means, order, by, act)

@@ -220,7 +220,7 @@ class _Planner:
                 frozen=tally.status == "frozen",
                 round=tally.round,
                 ballots=tally.ballots,
-                reopened_at=tally.reopened_at,
+                reopened_at=tally.opened_chain_time,
             )
         return policies.decide(
             market,

@@ -52,7 +52,7 @@ class Count(msgspec.Struct, frozen=True):
         frozen: The counts can no longer change.
         round: The round of the vote.
         ballots: Wallets that voted; None where each wallet has one vote.
-        reopened_at: Unix second at which operators opened this round; None in round 0.
+        reopened_at: Chain second at which operators opened this round; None in round 0.
     """
 
     votes_for: int
@@ -361,7 +361,7 @@ def _resolving(
 
 
 def vote_began(disputed_at: int, reopened_at: int | None) -> int:
-    """Return when the vote of a dispute's round began, Unix seconds.
+    """Return when the vote of a dispute's round began, chain seconds.
 
     The voters of a reopened round have the whole period again: their earlier ballots do not count.
     """

@@ -40,8 +40,8 @@ class Tally(msgspec.Struct, frozen=True):
         bundle_cid: CID of the pinned bundle, once it is known.
         ballots: Number of wallets.
         weight_unit: Shares (9 decimals) that make one vote; None: each wallet counts once.
-        reopened_at: Unix second at which operators opened this round, by the database's clock;
-            None in round 0, which begins with the market's state.
+        opened_chain_time: The chain's clock when operators opened this round, Unix seconds; None
+            in round 0, which begins with the market's state.
     """
 
     market_id: bytes
@@ -55,7 +55,7 @@ class Tally(msgspec.Struct, frozen=True):
     bundle_cid: str | None = None
     ballots: int = 0
     weight_unit: int | None = None
-    reopened_at: int | None = None
+    opened_chain_time: int | None = None
 
     @property
     def total(self) -> int:
@@ -240,16 +240,14 @@ def freeze(
         chain_votes: The VoteRecords at that slot.
         unit: Least weight unit of a round without a ballot; otherwise its row has the unit.
     """
-    conn.execute(
-        upsert(_tallies)
-        .values(
+    if round_number == 0:  # later ones have a row since they were opened
+        first = upsert(_tallies).values(
             market_id=market_id,
             kind=kind,
             round=round_number,
             weight_unit=_fitting_unit(market_id, unit),
         )
-        .on_conflict_do_nothing()
-    )
+        conn.execute(first.on_conflict_do_nothing())
     row = _lock(conn, market_id, kind, round_number)
     if row.status != "open":
         return read_frozen(conn, market_id, kind, round_number)
@@ -343,12 +341,18 @@ def set_bundle(conn: Connection, tally: Tally, cid: str) -> None:
         raise ValueError(f"market {tally.market_id.hex()}: the tally has another bundle than {cid}")
 
 
-def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
+def reopen(conn: Connection, market_id: bytes, kind: Kind, chain_time: int) -> int:
     """Mark the latest frozen round as reopened and open the next; return its number.
 
     For operators only. Ballots of the previous round stay stored and do not count in the new one.
     Its weight unit is that of the previous round, or the smallest larger one with which the votes
     of all holders fit a u32.
+
+    Args:
+        conn: The caller commits.
+        market_id: The market voted on.
+        kind: Of vote.
+        chain_time: The chain's clock, Unix seconds: the vote of the new round begins then.
 
     Raises:
         KeyError: The latest round is not frozen.
@@ -368,6 +372,7 @@ def reopen(conn: Connection, market_id: bytes, kind: Kind) -> int:
             kind=kind,
             round=tally.round + 1,
             weight_unit=_fitting_unit(market_id, tally.weight_unit),
+            opened_chain_time=chain_time,
         )
     )
     change_queue.enqueue(conn, market_id, kind)
@@ -414,11 +419,7 @@ def _lock(conn: Connection, market_id: bytes, kind: Kind, round_number: int) -> 
 
 def tally_of(row: Row[Any]) -> Tally:
     """Return a row of this package's statements as a tally."""
-    columns = (name for name in Tally.__struct_fields__ if name != "reopened_at")
-    return Tally(
-        **{name: getattr(row, name) for name in columns},
-        reopened_at=int(row.opened_at.timestamp()) if row.round > 0 else None,
-    )
+    return Tally(**{name: getattr(row, name) for name in Tally.__struct_fields__})
 
 
 def _counted_ballot(row: Row[Any]) -> CountedBallot:

@@ -42,7 +42,7 @@ CHAIN_VOTE_TOTALS: Final = (
 
 _TALLY: Final = """
     t.market_id, t.kind, t.round, t.status, t.frozen_slot, t.frozen_chain_time, t.bundle_cid,
-    t.weight_unit, t.opened_at,
+    t.weight_unit, t.opened_chain_time,
     t.votes_for + CASE t.status WHEN 'open' THEN added.chain_for ELSE 0 END AS votes_for,
     t.votes_against + CASE t.status WHEN 'open' THEN added.chain_against ELSE 0 END
         AS votes_against,
@@ -50,9 +50,9 @@ _TALLY: Final = """
 """
 _COLUMNS: Final = """
     market_id, kind, round, status, votes_for, votes_against, ballots, weight_unit, frozen_slot,
-    frozen_chain_time, bundle_cid, opened_at
+    frozen_chain_time, bundle_cid, opened_chain_time
 """
-_NO_BALLOTS: Final = "0, 'open', 0, 0, 0, NULL::bigint, NULL::bigint, NULL::bigint, NULL, now()"
+_NO_BALLOTS: Final = "0, 'open', 0, 0, 0, NULL::bigint, NULL::bigint, NULL::bigint, NULL, NULL"
 _CHAIN_TOTALS: Final = CHAIN_VOTE_TOTALS.format(
     round="t.round", market_id="t.market_id", kind="t.kind", unit="t.weight_unit"
 )

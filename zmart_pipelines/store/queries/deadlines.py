@@ -22,16 +22,15 @@ class MarketDeadline(msgspec.Struct, frozen=True):
     at: int
 
 
-# When the vote of the dispute of a row ``m`` began, in Unix seconds: with the dispute, or when
+# When the vote of the dispute of a row ``m`` began, in chain seconds: with the dispute, or when
 # operators opened the round that is open now.
 DISPUTE_VOTE_BEGAN: Final = """greatest(m.dispute_initiated_at, (
-    SELECT max(floor(extract(epoch FROM t.opened_at))::bigint) FROM voting.tallies AS t
-    WHERE t.market_id = m.market_id AND t.kind = 'dispute' AND t.round > 0
+    SELECT max(t.opened_chain_time) FROM voting.tallies AS t
+    WHERE t.market_id = m.market_id AND t.kind = 'dispute'
 ))"""
 
 # Each part reads as many rows as it returns, by an index (a reopened vote is ordered by its
-# dispute). The states are literals, so that
-# Postgres uses the partial indexes of these states.
+# dispute). The states are literals, so that Postgres uses the partial indexes of these states.
 _DEADLINES: Final = text(
     f"""
 (SELECT market_id, state, resolution_proposed_at + :window AS at FROM market.markets

@@ -164,6 +164,11 @@ tallies = Table(
         server_default=func.now(),
         comment="Database clock: when the row was inserted",
     ),
+    Column(
+        "opened_chain_time",
+        BigInteger,
+        comment="Chain clock: when operators opened the round, in seconds; null in round 0",
+    ),
     Column("frozen_at", TIME, comment="Database clock: when the tally was frozen"),
     Column("counted_at", TIME, comment="Database clock: when the counts last changed"),
     Column(
@@ -201,6 +206,7 @@ tallies = Table(
         "(status = 'open') = (frozen_slot IS NULL)",
         name="frozen",
     ),
+    CheckConstraint("(round > 0) = (opened_chain_time IS NOT NULL)", name="opened_chain_time"),
     Index(None, "bundle_cid", postgresql_where=text("bundle_cid IS NOT NULL")),
     Index(
         "ix_tallies_bundles",
