@@ -169,6 +169,18 @@ markets = Table(
         postgresql_where=text(f"state = {MarketState.FINALIZED}"),
     ),
     Index(None, "created_at", "market_id"),
+    # When markets came into their states.
+    *(
+        Index(f"ix_markets_{name}", name, postgresql_where=text(f"{name} > 0"))
+        for name in (
+            "approved_at",
+            "activated_at",
+            "resolution_proposed_at",
+            "dispute_initiated_at",
+            "finalized_at",
+            "cancelled_at",
+        )
+    ),
     Index("ix_markets_creator_created_at_market_id", "creator", "created_at", "market_id"),
     Index(None, "resolver", postgresql_where=text("resolver IS NOT NULL")),
     Index(None, "dispute_initiator", postgresql_where=text("dispute_initiator IS NOT NULL")),
