@@ -8,6 +8,7 @@ running system is followed by a backup as soon as it runs.
 import dagster as dg
 
 from assets import metadata
+from assets.as_of import AsOf
 from assets.asset_jobs import asset_job, job_schedule
 from assets.asset_specs import asset_spec
 from assets.resources import Backend, BackendResource
@@ -31,12 +32,12 @@ from zmart_pipelines.store.tables.backups import backups
     ],
 )
 def database_backup(
-    context: dg.AssetExecutionContext, backend: BackendResource
+    context: dg.AssetExecutionContext, config: AsOf, backend: BackendResource
 ) -> dg.MaterializeResult[None]:
-    """Take a backup, verify it, and delete those past their retention."""
+    """Take a backup, verify it, and delete those past their retention as of the given time."""
     pipelines = backend.engine(Role.PIPELINES)
     try:
-        taken = back_up(backend.settings, pipelines)
+        taken = back_up(backend.settings, pipelines, retention_as_of=config.moment)
     except BackupError as error:
         raise dg.Failure(str(error)) from error
     with backend.engine(Role.READ).connect() as conn:

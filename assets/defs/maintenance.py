@@ -4,11 +4,9 @@
 ``assets.dagster_retention`` what of Dagster's.
 """
 
-from datetime import UTC, datetime
-
 import dagster as dg
-from pydantic import Field
 
+from assets.as_of import AsOf
 from assets.asset_jobs import job_schedule
 from assets.catalog import OWNERS
 from assets.dagster_retention import delete_rows, delete_runs
@@ -16,26 +14,6 @@ from assets.resources import BackendResource
 from zmart_pipelines.ipfs.configured_pin_store import configured_pin_store
 from zmart_pipelines.store.engine import Role
 from zmart_pipelines.store.retention import prune, prune_files
-
-
-class AsOf(dg.Config):
-    """As of when rows are judged."""
-
-    as_of: str = Field("", description="ISO 8601 time with a UTC offset; empty: now.")
-
-    @property
-    def moment(self) -> datetime:
-        """The time in UTC.
-
-        Raises:
-            ValueError: ``as_of`` is not a time with a UTC offset.
-        """
-        if not self.as_of:
-            return datetime.now(UTC)
-        given = datetime.fromisoformat(self.as_of)
-        if given.tzinfo is None:
-            raise ValueError(f"as_of {self.as_of!r} has no UTC offset, for example +00:00 or Z")
-        return given.astimezone(UTC)
 
 
 @dg.op(description="Deletes rows of the product's tables that are past their retention.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import httpx
 import psycopg
 
 from tests.fixtures.running_system import RunningSystem
+from tests.system.dagster_graphql import REPOSITORY, graphql
 from zmart_pipelines.store.engine import Role
 
 _LAUNCH: Final = """
@@ -22,25 +22,23 @@ mutation LaunchpadExecution($executionParams: ExecutionParams!) {
 """
 
 
-def launch(system: RunningSystem, job: str, config: dict[str, Any] | None = None) -> str:
-    """Launch a job as the launchpad does; the run's id."""
+def launch(
+    system: RunningSystem,
+    job: str,
+    config: dict[str, Any] | None = None,
+    *,
+    partition: str | None = None,
+) -> str:
+    """Launch a job as the launchpad does, of one partition if it has any; the run's id."""
+    tags = [] if partition is None else [{"key": "dagster/partition", "value": partition}]
     parameters = {
-        "selector": {
-            "repositoryLocationName": "zmart_pipelines",
-            "repositoryName": "__repository__",
-            "pipelineName": job,
-        },
+        "selector": {**REPOSITORY, "pipelineName": job},
         "mode": "default",
         "runConfigData": config or {},
-        "executionMetadata": {"tags": []},
+        "executionMetadata": {"tags": tags},
     }
-    answer = httpx.post(
-        f"{system.dagster}/graphql",
-        json={"query": _LAUNCH, "variables": {"executionParams": parameters}},
-        timeout=60,
-        trust_env=False,
-    ).json()
-    launched = answer["data"]["launchPipelineExecution"]
+    data = graphql(system, _LAUNCH, {"executionParams": parameters})
+    launched = data["launchPipelineExecution"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     return str(launched["run"]["runId"])
 

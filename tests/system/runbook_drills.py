@@ -25,6 +25,7 @@ from tests.docs import runbook_pages
 from tests.fixtures.alert_receivers import Slack
 from tests.fixtures.running_system import PROJECT, RunningSystem
 from tests.ipfs.gateway_server import Gateway
+from tests.system.dagster_graphql import graphql
 from tests.system.launchpad import launch, run_status
 from tests.system.parts import acting
 from zmart_pipelines.store.engine import Role
@@ -173,7 +174,8 @@ class Drills:
         if on:
             self._mutate(_SENSOR % "startSensor", {"selector": selector})
             return
-        found = self._graphql(
+        found = graphql(
+            self.system,
             "query Sensor($selector: SensorSelector!) {"
             " sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id } } } }",
             {"selector": selector},
@@ -184,18 +186,8 @@ class Drills:
         )
 
     def _mutate(self, query: str, variables: Mapping[str, object]) -> None:
-        (answer,) = self._graphql(query, variables).values()
+        (answer,) = graphql(self.system, query, variables).values()
         assert "Error" not in answer["__typename"], answer
-
-    def _graphql(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
-        answer = httpx.post(
-            f"{self.system.dagster}/graphql",
-            json={"query": query, "variables": variables},
-            timeout=60,
-            trust_env=False,
-        ).json()
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
 
 
 def send_signed(system: RunningSystem, transaction: str) -> str:

@@ -45,7 +45,11 @@ def now_utc() -> datetime:
 
 
 def back_up(
-    settings: Settings, pipelines: Engine, *, clock: Callable[[], datetime] = now_utc
+    settings: Settings,
+    pipelines: Engine,
+    *,
+    clock: Callable[[], datetime] = now_utc,
+    retention_as_of: datetime | None = None,
 ) -> TakenBackup:
     """Take a backup, verify it, and delete those past their retention.
 
@@ -55,6 +59,7 @@ def back_up(
         settings: Target, key, retention, and the login for backups.
         pipelines: Writes ``ops.backups``.
         clock: Returns the time.
+        retention_as_of: As of when the age of backups is judged, UTC; None: the end of this one.
 
     Raises:
         BackupError: It could not be taken or is not good. Nothing was deleted.
@@ -80,7 +85,9 @@ def back_up(
         row = verified_row(store, manifest, finished)
         with pipelines.begin() as conn:
             record_backup(conn, row)
-        deleted = delete_expired(settings, store, pipelines, finished)
+        deleted = delete_expired(
+            settings, store, pipelines, as_of=retention_as_of or finished, now=finished
+        )
     return TakenBackup(
         manifest=manifest,
         row=row,
@@ -106,10 +113,18 @@ def verified_row(store: BackupStore, manifest: Manifest, verified_at: datetime) 
 
 
 def delete_expired(
-    settings: Settings, store: BackupStore, pipelines: Engine, now: datetime
+    settings: Settings, store: BackupStore, pipelines: Engine, *, as_of: datetime, now: datetime
 ) -> tuple[str, ...]:
-    """Delete the backups past their retention, record it, and return their names."""
-    names = tuple(one.name for one in store.delete_expired(now, settings.backup_keep_days))
+    """Delete the backups past their retention, record it, and return their names.
+
+    Args:
+        settings: Have the days.
+        store: Holds the backups.
+        pipelines: Writes ``ops.backups``.
+        as_of: When the age of backups is judged, UTC.
+        now: When they are deleted, UTC.
+    """
+    names = tuple(one.name for one in store.delete_expired(as_of, settings.backup_keep_days))
     if names:
         with pipelines.begin() as conn:
             mark_deleted(conn, names, now)
