@@ -27,6 +27,8 @@ _UNTOLD: Final = frozenset(
 _HELD: Final = ("shares_yes", "shares_no", "total_invested", "trades_count", "has_claimed")
 WALLET: Final = "wallet:"
 PRICES: Final = ":prices"
+ALERTS: Final = "alerts"
+SYSTEM: Final = "system"
 # What determines the prices, by its name in the row of a market.
 _PRICES: Final = {
     "q_yes": "shares_yes",
@@ -61,6 +63,8 @@ def state_of(channel: str, answer: Any) -> State:
         return {part: _rows(part, answer)}
     if channel.startswith(WALLET):
         return {"positions": {row["market_id"]: _held(row) for row in answer["positions"]}}
+    if channel == ALERTS:
+        return {"alerts": {row["id"]: row for row in answer["alerts"]}}
     if channel == "markets":
         return {"markets": {row["id"]: _shown(row) for row in answer["markets"]}}
     return {
@@ -109,6 +113,8 @@ def apply(state: State, type_: str, payload: Mapping[str, Any]) -> None:
             }
         case "market_state":
             _change_market(state, payload)
+        case "alert":
+            _change_alerts(state["alerts"], payload)
 
 
 def _change_positions(positions: State, type_: str, payload: Mapping[str, Any]) -> None:
@@ -118,6 +124,15 @@ def _change_positions(positions: State, type_: str, payload: Mapping[str, Any]) 
         positions.pop(payload["market_id"], None)
     else:
         positions[payload["market_id"]] = _held(payload["position"])
+
+
+def _change_alerts(alerts: State, payload: Mapping[str, Any]) -> None:
+    """Keep the alerts that are open."""
+    row = {name: value for name, value in payload.items() if name != "action"}
+    if row["cleared_at"] is None:
+        alerts[row["id"]] = row
+    else:
+        alerts.pop(row["id"], None)
 
 
 def _change_market(state: State, payload: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import UNSET
 
-from tests.realtime.channel_state import PRICES, WALLET
+from tests.realtime.channel_state import PRICES, SYSTEM, WALLET
 from tests.realtime.client_model import ChannelView, Faults, StateView, Step
 from tests.realtime.messages import Message, decode_beginning
 
@@ -71,7 +71,8 @@ class Client:
 
     def follow(self, channel: str) -> None:
         """Take this channel beside those it has."""
-        kind = StateView if channel.endswith(PRICES) else ChannelView
+        is_conflated = channel == SYSTEM or channel.endswith(PRICES)
+        kind = StateView if is_conflated else ChannelView
         self.views.setdefault(channel, kind(self.crowd.faults))
 
     @property
@@ -92,8 +93,12 @@ class Client:
             view.acknowledged(view.position or 0)
 
     def lowest_position(self) -> int:
-        """Return the position up to which everything is there on all channels."""
-        return min(view.position or 0 for view in self.views.values())
+        """Return the position in the stream up to which everything is there on all channels.
+
+        The states of the system are numbered by their time.
+        """
+        stored = (view.position or 0 for name, view in self.views.items() if name != SYSTEM)
+        return min(stored, default=0)
 
     def take(self, message: Message) -> Step:
         """Apply a message of the server, and describe it if it must not have come."""

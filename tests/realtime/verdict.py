@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tests.fixtures.running_system import RunningSystem
 from tests.realtime.channel_state import (
+    ALERTS,
     PARTS,
     PRICES,
+    SYSTEM,
     WALLET,
     State,
     apply,
@@ -118,12 +121,19 @@ class Rest:
             self._states[channel] = state_of(channel, self._read(channel))
         return self._states[channel]
 
+    @cached_property
+    def switches(self) -> Any:
+        """The kill switches, which a state of the system must name."""
+        return self._system.get("/api/submissions/switches")
+
     def _read(self, channel: str) -> Any:
         if channel.startswith(WALLET):
             wallet = channel.removeprefix(WALLET)
             return {"positions": self._system.get(f"/api/positions/{wallet}")}
         if channel == "markets":
             return self._system.get("/api/markets")
+        if channel == ALERTS:
+            return self._system.get("/api/alerts?open=true")
         part = part_of(channel)
         market = channel.split(":")[1]
         paths = {
@@ -147,7 +157,10 @@ def judge(clients: Iterable[Client], stream: StoredStream, seen: SeenFrames, res
             stored = stream.frames(channel)
             if isinstance(view, StateView):
                 title = f"client {client.number}, {channel}"
-                verdict.states.extend(f"{title}: {one}" for one in _wrong_states(view, stored))
+                wrong = (
+                    _wrong_system(view, rest) if channel == SYSTEM else _wrong_states(view, stored)
+                )
+                verdict.states.extend(f"{title}: {one}" for one in wrong)
                 continue
             for stretch in view.stretches:
                 is_last = stretch is view.stretches[-1]
@@ -166,6 +179,13 @@ def judge(clients: Iterable[Client], stream: StoredStream, seen: SeenFrames, res
                         if seen[key] != (frame.type, frame.payload):
                             verdict.different.append(f"{channel} {frame.position}")
     return verdict
+
+
+def _wrong_system(view: StateView, rest: Rest) -> Iterable[str]:
+    """Yield what is wrong with the newest state of the system; its lag is of that moment."""
+    shown = msgspec.json.decode(view.states[view.position]) if view.position else {}
+    if set(shown) != {"lag", "breakers", "switches"} or shown["switches"] != rest.switches:
+        yield f"{shown} instead of {rest.switches}"
 
 
 def _wrong_states(view: StateView, stored: Sequence[Stored]) -> Iterable[str]:

@@ -20,14 +20,14 @@ import pytest
 import uvloop
 
 from tests.fixtures.running_system import RunningSystem
-from tests.realtime.channel_state import PARTS, WALLET
+from tests.realtime.channel_state import ALERTS, PARTS, SYSTEM, WALLET
 from tests.realtime.client_model import ChannelView, Faults
 from tests.realtime.crowd import Client, Crowd
 from tests.realtime.http_streams import EventStream, LongPoll
 from tests.realtime.signed_in_wallets import SignedInWallets
 from tests.realtime.sockets import Socket
 from tests.realtime.traffic import Traffic
-from tests.realtime.verdict import Rest, StoredStream, heads, is_current, judge
+from tests.realtime.verdict import Rest, StoredStream, heads, is_current, judge, source_of
 from tests.system.parts import kill
 
 SEED = "REALTIME_CHAOS_SEED"
@@ -35,6 +35,8 @@ SEED = "REALTIME_CHAOS_SEED"
 API = ("api", "api-2")
 # Seconds until all clients are current after the last kill, and for a killed part to be back.
 SETTLE_SECONDS, BACK_SECONDS = 240, 120
+# How old the newest state of the system that a client received may be then.
+SYSTEM_SECONDS = 30
 # Wallets that are signed in; one of so many clients, all of them with sockets, follows one of them.
 WALLETS, PRIVATE_EVERY = 6, 40
 
@@ -105,6 +107,8 @@ class Chaos:
             *whole,
             *(f"{one}:{part}" for one in whole for part in (*PARTS, "prices")),
             "markets",
+            ALERTS,
+            SYSTEM,
         ]
 
     def private_views(self) -> Iterator[ChannelView]:
@@ -167,8 +171,10 @@ class Chaos:
             if self.crowd.faults:
                 return
             before = await asyncio.to_thread(heads, self.system)
+            # The state of the system changes every second, and is numbered by its milliseconds.
+            now = {source_of(SYSTEM): int((time.time() - SYSTEM_SECONDS) * 1000)}
             await asyncio.sleep(3)
-            behind = [one for one in self.crowd.clients if not is_current(one, before)]
+            behind = [one for one in self.crowd.clients if not is_current(one, {**before, **now})]
             if not behind and await asyncio.to_thread(heads, self.system) == before:
                 return
         raise AssertionError(f"{len(behind)} clients are not current, {self.crowd.counts}")
