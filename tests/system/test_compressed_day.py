@@ -238,10 +238,9 @@ def test_pages_of_dagster_show_it(browser: Chrome, lived: Lived, tmp_path: Path)
         "Newest files",
     )
     show("snapshots-partitions", f"{page}?view=partitions&partition={days[1]}", "Files pinned")
-    show("snapshots-events", f"{page}?view=events", "Materialized")
-    show("snapshots-plots", f"{page}?view=plots", "Comments", "Bytes", "Slowest market (s)")
+    show("snapshots-events", f"{page}?view=events", *days)
     show("snapshots-checks", f"{page}?view=checks", "snapshots_are_whole", "snapshots_can_be_read")
     backups = f"assets/{BACKUPS}"
     show("backup-overview", f"{backups}?view=overview", "restored, migrated and compared")
-    show("backup-plots", f"{backups}?view=plots", "Taking (s)", "Verifying (s)")
+    show("backup-events", f"{backups}?view=events", "Taking (s)", "Verifying (s)")
     show("clean-up", f"runs/{lived.cleaning}", "prune_tables")

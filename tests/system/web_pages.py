@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -36,7 +36,11 @@ def wait_for_text(browser: Chrome, text: str, selector: str = "body") -> None:
     def is_shown(_: object) -> bool:
         return any(text in found for found in texts(browser, selector))
 
-    WebDriverWait(browser, PAGE_SECONDS).until(is_shown, f"not on the page: {text}")
+    try:
+        WebDriverWait(browser, PAGE_SECONDS).until(is_shown)
+    except TimeoutException:
+        shown = "\n".join(texts(browser, selector))
+        raise AssertionError(f"not on the page: {text}; it says: {shown}") from None
 
 
 def texts(browser: Chrome, selector: str) -> list[str]:
