@@ -3,6 +3,7 @@ import { type ReadonlySignal, signal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { now } from './clock.ts'
 import { connection } from './live.ts'
+import { oneAtATime } from './one_at_a_time.ts'
 
 /** What was read last, when, and what went wrong since. Times are milliseconds since 1970. */
 export interface Resource<Data> {
@@ -52,14 +53,7 @@ interface Startable<Data> extends Watched<Data> {
 
 export function watch<Data>(read: () => Promise<Reading<Data>>): Startable<Data> {
   const state = signal<Resource<Data>>(UNREAD)
-  let reading: Promise<void> | undefined
-
-  const refresh = () => {
-    reading ??= readInto(state, read).finally(() => {
-      reading = undefined
-    })
-    return reading
-  }
+  const refresh = oneAtATime(() => readInto(state, read))
   const start = (seconds: number | undefined) => {
     let timer: ReturnType<typeof setTimeout> | undefined
     let isStopped = false
