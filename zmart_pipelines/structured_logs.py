@@ -29,7 +29,7 @@ from zmart_pipelines.settings import Settings
 
 MASK: Final = "**********"
 # Loggers whose INFO is a line for each request or each check of the schema.
-_QUIET: Final = ("httpx", "httpcore", "alembic", "asyncio")
+_QUIET: Final = ("httpx", "httpcore", "alembic", "asyncio", "solanaweb3")
 # Shorter values would mask ordinary words.
 _SHORTEST_SECRET: Final = 8
 _PATTERNS: Final = (

@@ -236,9 +236,10 @@ def _rule_text(is_proposal: bool, threshold: int | None, minimum: int) -> str:
         if is_proposal
         else ("agree that the outcome is wrong", "the dispute succeeds")
     )
+    wallets = "1 wallet" if minimum == 1 else f"{minimum} wallets"
     return (
         f"{result[0].upper()}{result[1:]} if at least {share} of the votes {choice} and at least"
-        f" {minimum} wallets voted."
+        f" {wallets} voted."
     )
 
 

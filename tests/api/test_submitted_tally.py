@@ -57,7 +57,9 @@ def test_tally_is_followed_from_ballots_to_the_account(
     threshold = life.reader.config().value.proposal_approval_threshold
     assert tally["rule"]["threshold_bps"] == threshold == 7000
     assert tally["rule"]["is_met"] is True
-    assert "70 %" in tally["rule"]["text"]
+    assert tally["rule"]["text"] == (
+        "The proposal is approved if at least 70 % of the votes like and at least 10 wallets voted."
+    )
     assert (tally["submission"], tally["on_chain"], tally["bundle_cid"]) == (None, None, None)
     assert read(reading, "/api/tallies")["tallies"] == []
 
