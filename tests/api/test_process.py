@@ -100,7 +100,9 @@ def test_two_ports_and_any_path_of_the_websocket_port(api: RunningApi, ledger: E
     with pytest.raises(InvalidStatus) as refused:
         connect(f"{main}/elsewhere")
     assert refused.value.response.status_code == 403
-    assert httpx.get(f"http://127.0.0.1:{api.settings.ws_port}/health").status_code == 200
+    assert (
+        httpx.get(f"http://127.0.0.1:{api.settings.ws_port}/health", timeout=60).status_code == 200
+    )
     large = subscribed_socket(api.socket_url())
     large.send("x" * (16 * 1024 + 1))
     with pytest.raises(ConnectionClosed) as closed:
@@ -296,8 +298,8 @@ def test_process_recovers_when_postgres_terminates_its_connections(
         positions.append(append_frame(ledger, 2))
         frame = json.loads(made.recv(30))
         assert (frame["prev"], frame["seq"]) == tuple(positions)
-    assert httpx.get(f"{api.url}/health").status_code == 200
-    assert httpx.get(f"{api.url}/api/markets").status_code == 200
+    assert httpx.get(f"{api.url}/health", timeout=60).status_code == 200
+    assert httpx.get(f"{api.url}/api/markets", timeout=60).status_code == 200
 
 
 def stalled_client(port: int) -> socket.socket:

@@ -74,7 +74,7 @@ def require_no_fault(
 
     def send(chosen: Callable[[Document], list[str]], *options: str, is_signed_in: bool) -> None:
         url = f"{api.url}/docs/openapi.json"
-        names = chosen(httpx.get(url).json())
+        names = chosen(httpx.get(url, timeout=60).json())
         done = subprocess.run(
             [
                 COMMAND,

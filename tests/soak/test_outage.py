@@ -182,7 +182,7 @@ def assert_shown(api: RunningApi, crowd: Crowd) -> None:
     for market_id in crowd.market_ids:
         account = reader.market(market_id).value
         assert account is not None
-        shown = httpx.get(f"{api.url}/api/markets/{market_id.hex()}").json()
+        shown = httpx.get(f"{api.url}/api/markets/{market_id.hex()}", timeout=60).json()
         assert shown["state_code"] == account.state
         assert shown["exact"]["shares_yes"] == str(account.shares_yes)
         assert shown["exact"]["shares_no"] == str(account.shares_no)

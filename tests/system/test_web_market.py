@@ -181,7 +181,7 @@ def changed_ballot(system: RunningSystem, tally: dict[str, Any]) -> dict[str, An
 
 def other_bytes(system: RunningSystem, tally: dict[str, Any]) -> dict[str, Any]:
     """The bundle with one ballot changed, under the CID of the first."""
-    text = httpx.get(f"{system.api}{tally['bundle_url']}").text
+    text = httpx.get(f"{system.api}{tally['bundle_url']}", timeout=60).text
     return {tally["bundle_url"]: text.replace('"choice":true', '"choice":false', 1)}
 
 
@@ -190,7 +190,9 @@ def other_counts_on_chain(system: RunningSystem, tally: dict[str, Any]) -> dict[
     rpc = f"http://127.0.0.1:{system.environment['LOCALNET_PORT']}"
     address = read(system, f"/api/markets/{tally['market_id']}")["on_chain_address"]
     call = {"jsonrpc": "2.0", "id": 1, "method": "getAccountInfo"}
-    answer = httpx.post(rpc, json={**call, "params": [address, {"encoding": "base64"}]}).json()
+    answer = httpx.post(
+        rpc, json={**call, "params": [address, {"encoding": "base64"}]}, timeout=60
+    ).json()
     data = answer["result"]["value"]["data"][0]
     account = decode_as(MarketAccount, base64.b64decode(data))
     lie = msgspec.structs.replace(account, proposal_likes=account.proposal_likes + 1)

@@ -39,7 +39,7 @@ def is_right(browser: Chrome, system: RunningSystem) -> bool:
     """Return whether the page agrees with the API: verdict, newest submission, coverage."""
     if texts(browser, ".stale") or texts(browser, ".connection") != ["Live"]:
         return False
-    verdict = SENTENCES[httpx.get(f"{system.api}/health/services").json()["status"]]
+    verdict = SENTENCES[httpx.get(f"{system.api}/health/services", timeout=60).json()["status"]]
     newest = system.get("/api/submissions?limit=1")["submissions"][0]
     holes = system.get("/api/coverage")["uncovered_intervals"]
     shown = " ".join(texts(browser, "main"))
