@@ -25,8 +25,8 @@ from tests.docs import runbook_pages
 from tests.fixtures.alert_receivers import Slack
 from tests.fixtures.running_system import PROJECT, RunningSystem
 from tests.ipfs.gateway_server import Gateway
-from tests.system.dagster_graphql import graphql
-from tests.system.launchpad import launch, run_status
+from tests.system.dagster_graphql import REPOSITORY, await_run, graphql
+from tests.system.launchpad import launch
 from tests.system.parts import acting
 from zmart_pipelines.store.engine import Role
 
@@ -157,20 +157,11 @@ class Drills:
 
     def await_run(self, job: str) -> str:
         """Launch a job and return how it ended."""
-        run = launch(self.system, job)
-        deadline = time.monotonic() + ALERT_SECONDS
-        while (status := run_status(self.system, run)) not in ("SUCCESS", "FAILURE", "CANCELED"):
-            assert time.monotonic() < deadline, f"{job} is {status}"
-            time.sleep(1)
-        return status
+        return await_run(self.system, launch(self.system, job), ALERT_SECONDS)
 
     def turn_sensor(self, name: str, *, on: bool) -> None:
         """Switch a sensor as the Dagster UI does."""
-        selector = {
-            "repositoryLocationName": "zmart_pipelines",
-            "repositoryName": "__repository__",
-            "sensorName": name,
-        }
+        selector = {**REPOSITORY, "sensorName": name}
         if on:
             self._mutate(_SENSOR % "startSensor", {"selector": selector})
             return

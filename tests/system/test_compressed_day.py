@@ -37,7 +37,7 @@ SNAPSHOTS, BACKUPS = "community/discussion_snapshots", "backup/database"
 RUN_SECONDS: Final = 240
 DAYS: Final = 3
 # Snapshots are kept for 90 days and a week, backups for 30 days.
-SNAPSHOTS_GONE, BACKUPS_GONE = timedelta(days=98), timedelta(days=31)
+SNAPSHOT_RETENTION, BACKUP_RETENTION = timedelta(days=98), timedelta(days=31)
 WALLET: Final = bytes([9]) * 32
 COMMENT: Final = """
 INSERT INTO community.discussions (market_id, wallet, content, created_at)
@@ -45,7 +45,7 @@ VALUES (:market, :wallet, :content, :at)
 """
 
 
-class Lived(msgspec.Struct, frozen=True):
+class CompressedDay(msgspec.Struct, frozen=True):
     """The system after the day, and what stood on its disk before the retention.
 
     Attributes:
@@ -100,16 +100,16 @@ def snapshots_of(system: RunningSystem, market: bytes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def lived() -> Iterator[Lived]:
+def past() -> Iterator[CompressedDay]:
     with RunningSystem() as system:
         system.start()
         for name in ("snapshot_discussions_schedule", "back_up_schedule"):
             stop_schedule(system, name)
         system.wait_for(lambda: sum(system.states().values()) >= 2, 240, "two markets")
-        yield live(system)
+        yield run_day(system)
 
 
-def live(system: RunningSystem) -> Lived:
+def run_day(system: RunningSystem) -> CompressedDay:
     ids = system.query("SELECT market_id FROM market.markets ORDER BY created_at LIMIT 2")
     often, once = (bytes(row[0]) for row in ids)
     today = datetime.now(UTC).date()
@@ -128,30 +128,32 @@ def live(system: RunningSystem) -> Lived:
         for cid in itertools.chain.from_iterable(listed.values())
     }
     backups = backups_on_disk(system)
-    cleaning = run(system, "clean_up", as_of("prune_tables", end_of(days[-1]) + SNAPSHOTS_GONE))
-    run(system, "back_up", as_of("database_backup", datetime.now(UTC) + BACKUPS_GONE))
-    return Lived(system, (often, once), days, files, listed, backups, cleaning)
+    cleaning = run(system, "clean_up", as_of("prune_tables", end_of(days[-1]) + SNAPSHOT_RETENTION))
+    run(system, "back_up", as_of("database_backup", datetime.now(UTC) + BACKUP_RETENTION))
+    return CompressedDay(system, (often, once), days, files, listed, backups, cleaning)
 
 
 def by_day(shown: Asset) -> dict[str, Mapping[str, Any]]:
     return {str(one.partition): one.metadata for one in shown.materializations}
 
 
-def test_dagster_has_the_snapshots_of_each_day_and_says_what_is_in_them(lived: Lived) -> None:
-    shown = asset(lived.system, SNAPSHOTS)
+def test_dagster_shows_the_snapshots_of_each_day(
+    past: CompressedDay,
+) -> None:
+    shown = asset(past.system, SNAPSHOTS)
     assert "canonical JSON pinned to IPFS" in shown.description
     found = by_day(shown)
-    assert sorted(found) == [day.isoformat() for day in lived.days]
-    markets = [found[day.isoformat()]["Markets"] for day in lived.days]
+    assert sorted(found) == [day.isoformat() for day in past.days]
+    markets = [found[day.isoformat()]["Markets"] for day in past.days]
     assert markets == [2, 1, 1]
-    for number, day in enumerate(lived.days):
+    for number, day in enumerate(past.days):
         metadata = found[day.isoformat()]
         assert metadata["Comments"] == metadata["Files pinned"] == markets[number]
         assert metadata["Bytes"] > 0
         assert 0 < metadata["Slowest market (s)"] < 10
         newest = metadata["Newest files"][0]
         assert newest["day"] == day.isoformat()
-        assert newest["cid"] in lived.files
+        assert newest["cid"] in past.files
         assert newest["pinned_at"]
     assert shown.checks == {
         "snapshots_are_whole": "SUCCEEDED",
@@ -159,13 +161,13 @@ def test_dagster_has_the_snapshots_of_each_day_and_says_what_is_in_them(lived: L
     }
 
 
-def test_snapshots_on_disk_form_a_chain_by_the_cid_before(lived: Lived) -> None:
-    often, once = lived.markets
-    assert [len(lived.listed[market]) for market in (often, once)] == [DAYS, 1]
-    for market, cids in lived.listed.items():
+def test_snapshots_on_disk_form_a_chain_by_the_cid_before(past: CompressedDay) -> None:
+    often, once = past.markets
+    assert [len(past.listed[market]) for market in (often, once)] == [DAYS, 1]
+    for market, cids in past.listed.items():
         before, since = None, None
-        for cid, day in zip(cids, lived.days, strict=False):
-            data = lived.files[cid]
+        for cid, day in zip(cids, past.days, strict=False):
+            data = past.files[cid]
             assert cid_v0(data) == cid
             document = json.loads(data)
             assert document["market"] == market.hex()
@@ -177,15 +179,15 @@ def test_snapshots_on_disk_form_a_chain_by_the_cid_before(lived: Lived) -> None:
             before, since = cid, period["to"]
 
 
-def test_backup_is_verified_on_disk_and_in_dagster(lived: Lived) -> None:
-    (name,) = lived.backups
-    last, first = asset(lived.system, BACKUPS).materializations
+def test_backup_is_verified_on_disk_and_in_dagster(past: CompressedDay) -> None:
+    (name,) = past.backups
+    last, first = asset(past.system, BACKUPS).materializations
     assert first.metadata["Name"] == name
     assert first.metadata["Verified"] is True
     assert first.metadata["Deleted"] == 0
-    assert first.metadata["Pinned files"] >= len(lived.files)
+    assert first.metadata["Pinned files"] >= len(past.files)
     assert first.metadata["Rows"] > 0
-    folder = lived.system.state / "backups" / str(last.metadata["Name"])
+    folder = past.system.state / "backups" / str(last.metadata["Name"])
     assert {path.name for path in folder.iterdir()} == {
         "database.dump",
         "roles.sql",
@@ -195,41 +197,43 @@ def test_backup_is_verified_on_disk_and_in_dagster(lived: Lived) -> None:
     }
 
 
-def test_retention_leaves_each_markets_last_snapshot_and_the_last_backup(lived: Lived) -> None:
-    system = lived.system
-    kept = {cids[-1] for cids in lived.listed.values()}
-    gone = set(lived.files) - kept
+def test_retention_leaves_each_markets_last_snapshot_and_the_last_backup(
+    past: CompressedDay,
+) -> None:
+    system = past.system
+    kept = {cids[-1] for cids in past.listed.values()}
+    gone = set(past.files) - kept
     assert len(gone) == DAYS - 1
     on_disk = {path.name for path in (system.state / "ipfs").iterdir()}
     assert kept <= on_disk
     assert not gone & on_disk
-    freed = outputs(system, lived.cleaning)["prune_tables"]
+    freed = outputs(system, past.cleaning)["prune_tables"]
     assert freed["Rows deleted from community.ipfs_anchors"] == len(gone)
-    for market, cids in lived.listed.items():
+    for market, cids in past.listed.items():
         assert snapshots_of(system, market) == cids[-1:]
     for cid in kept:
         answer = httpx.get(f"{system.api}/api/discussions/ipfs/{cid}", timeout=60, trust_env=False)
-        assert answer.content == lived.files[cid]
+        assert answer.content == past.files[cid]
 
     newest = asset(system, BACKUPS).materializations[0].metadata
     assert newest["Deleted"] == 1
     assert backups_on_disk(system) == [newest["Name"]]
     deleted = system.query("SELECT name FROM ops.backups WHERE deleted_at IS NOT NULL")
-    assert [name for (name,) in deleted] == lived.backups
+    assert [name for (name,) in deleted] == past.backups
 
 
-def test_pages_of_dagster_show_it(browser: Chrome, lived: Lived, tmp_path: Path) -> None:
+def test_pages_of_dagster_show_it(browser: Chrome, past: CompressedDay, tmp_path: Path) -> None:
     """Descriptions, metadata and plots are there to read; the pictures are for people."""
 
     def show(name: str, path: str, *expected: str) -> None:
-        browser.get(f"{lived.system.dagster}/{path}")
+        browser.get(f"{past.system.dagster}/{path}")
         for one in expected:
             wait_for_text(browser, one)
         picture = tmp_path / f"{name}.png"
         assert browser.save_screenshot(str(picture))
         assert not [one for one in texts(browser, "body") if "Page not found" in one]
 
-    days = [day.isoformat() for day in lived.days]
+    days = [day.isoformat() for day in past.days]
     page = f"assets/{SNAPSHOTS}"
     show(
         "snapshots-overview",
@@ -243,4 +247,4 @@ def test_pages_of_dagster_show_it(browser: Chrome, lived: Lived, tmp_path: Path)
     backups = f"assets/{BACKUPS}"
     show("backup-overview", f"{backups}?view=overview", "restored, migrated and compared")
     show("backup-events", f"{backups}?view=events", "Taking (s)", "Verifying (s)")
-    show("clean-up", f"runs/{lived.cleaning}", "prune_tables")
+    show("clean-up", f"runs/{past.cleaning}", "prune_tables")

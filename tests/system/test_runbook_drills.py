@@ -258,8 +258,9 @@ def test_config_changed(drills: Drills) -> None:
 def test_check(drills: Drills) -> None:
     """A row of the projection is damaged, and folded again from the ledger."""
     # One at which nothing happens any more: an event would write the row again.
-    drills.system.wait_for(lambda: drills.system.states().get("FINALIZED", 0) > 0, 240, "one final")
-    (market,) = drills.system.query(
+    system = drills.system
+    system.wait_for(lambda: "FINALIZED" in system.states(), 240, "a finalized market")
+    (market,) = system.query(
         "SELECT market_id FROM market.markets ORDER BY state DESC, updated_at LIMIT 1"
     )[0]
     with psycopg.connect(drills.system.login(Role.INGEST)) as conn:

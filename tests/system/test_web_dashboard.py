@@ -102,7 +102,7 @@ def test_growth_of_the_tables_is_shown_over_days(
         lambda: bool(browser.find_elements(By.CSS_SELECTOR, ".growth-chart canvas")),
         "the chart is drawn",
     )
-    now = httpx.get(f"{running_system.api}/api/system/growth", timeout=60).json()["database"]
+    now = running_system.get("/api/system/growth")["database"]
     assert now[0] == 1024
     wait_for_text(browser, "MiB in 3 d", ".panel p")
     assert [one for one in errors(browser) if not intended(one)] == []
@@ -145,7 +145,7 @@ def test_system_page_has_the_verdict_of_the_health_route(
     open_page(browser, f"{running_system.api}/app")
 
     def agrees() -> bool:
-        status = httpx.get(f"{running_system.api}/health/services", timeout=60).json()["status"]
+        status = running_system.get("/health/services")["status"]
         return [SENTENCES[status]] == texts(browser, ".system-verdict-word")
 
     wait_until(agrees, "the page has the verdict of /health/services")
@@ -156,7 +156,7 @@ def test_system_page_has_the_verdict_of_the_health_route(
 def test_search_narrows_the_list_as_one_types(
     browser: Chrome, running_system: RunningSystem
 ) -> None:
-    markets = httpx.get(f"{running_system.api}/api/markets", timeout=60).json()["markets"]
+    markets = running_system.get("/api/markets")["markets"]
     wanted = markets[-1]["question"]
     open_page(browser, f"{running_system.api}/app/markets")
     wait_for_text(browser, wanted, ".question")

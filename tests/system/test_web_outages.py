@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-import httpx
 import psutil
 import pytest
 from selenium.webdriver import Chrome
@@ -39,7 +38,7 @@ def is_right(browser: Chrome, system: RunningSystem) -> bool:
     """Return whether the page agrees with the API: verdict, newest submission, coverage."""
     if texts(browser, ".stale") or texts(browser, ".connection") != ["Live"]:
         return False
-    verdict = SENTENCES[httpx.get(f"{system.api}/health/services", timeout=60).json()["status"]]
+    verdict = SENTENCES[system.get("/health/services")["status"]]
     newest = system.get("/api/submissions?limit=1")["submissions"][0]
     holes = system.get("/api/coverage")["uncovered_intervals"]
     shown = " ".join(texts(browser, "main"))

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { oneAtATime } from '../src/data/one_at_a_time.ts'
 
-/** Work whose runs end when they are told to. */
-function manual() {
+/** Work that stays pending until the test resolves it. */
+function pendingWork() {
   const waiting: Array<() => void> = []
   let begun = 0
   const work = () => {
@@ -18,7 +18,7 @@ function manual() {
 }
 
 test('a call during a run is followed by one more run, however many calls there were', async () => {
-  const { work, end, begun } = manual()
+  const { work, end, begun } = pendingWork()
   const call = oneAtATime(work)
   let isDone = false
   void call()
@@ -37,7 +37,7 @@ test('a call during a run is followed by one more run, however many calls there 
 })
 
 test('calls one after the other run one after the other', async () => {
-  const { work, end, begun } = manual()
+  const { work, end, begun } = pendingWork()
   const call = oneAtATime(work)
   for (const run of [1, 2, 3]) {
     const done = call()

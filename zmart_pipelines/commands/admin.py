@@ -13,11 +13,11 @@ from zmart_pipelines.commands.transactions import transaction
 from zmart_pipelines.runtime.state_folder import with_running_system
 from zmart_pipelines.settings import Settings
 
-T = TypeVar("T")
-
 if TYPE_CHECKING:
     from zmart_pipelines.chain.account_reader import AccountReader
     from zmart_pipelines.submissions.admin import PreparedTransaction
+
+T = TypeVar("T")
 
 EXIT_REFUSED, EXIT_UNREACHABLE = 1, 2
 
@@ -186,9 +186,9 @@ def reopen(market: str, kind: Any, reason: str) -> None:
     """
     from zmart_pipelines.operations.operator_acts import ActRefused, reopen_vote
 
-    chain_time = _with_chain(lambda reader: reader.rpc.chain_clock("finalized").unix_timestamp)
     try:
         market_id = bytes.fromhex(market)
+        chain_time = _with_chain(lambda reader: reader.rpc.chain_clock("finalized").unix_timestamp)
         with transaction() as conn:
             number = reopen_vote(
                 conn, command_line(), market_id, kind, reason, chain_time=chain_time

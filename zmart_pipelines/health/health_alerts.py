@@ -85,6 +85,6 @@ def _message(one: QuantityHealth, step: Threshold | None) -> str:
     limits = [one.degraded, one.down, *(() if step is None else (step.degraded, step.down))]
     passed = [limit for limit in limits if one.value is not None and one.value >= limit]
     limit = max(passed, default=one.degraded)
-    # An alert may begin below the limit from which on the service is degraded.
+    # The step of an alert may be below the threshold at which the service is degraded.
     service = one.service if one.state == "ok" else f"{one.service} is {one.state}"
     return f"{service}: {one.name} is {value}, its limit is {limit}{cause}"

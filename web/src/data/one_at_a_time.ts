@@ -1,6 +1,6 @@
 /**
- * A function that runs `work`, one run at a time. What a run reads may be older than a call that
- * comes meanwhile, so that one more run follows; the promise is that of the last run.
+ * Serialize calls of `work`. Calls during a run are coalesced into one more run after it, because
+ * what the current run reads may be older than they are; the promise settles with the last run.
  */
 export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined

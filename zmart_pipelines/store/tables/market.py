@@ -169,7 +169,7 @@ markets = Table(
         postgresql_where=text(f"state = {MarketState.FINALIZED}"),
     ),
     Index(None, "created_at", "market_id"),
-    # When markets came into their states.
+    # The time of each state transition.
     *(
         Index(f"ix_markets_{name}", name, postgresql_where=text(f"{name} > 0"))
         for name in (

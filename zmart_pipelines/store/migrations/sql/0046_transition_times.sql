@@ -1,4 +1,4 @@
--- When markets came into their states, so that the states of the last days are read from these.
+-- Indexes on the time of each state transition, for the counts of states over the last days.
 
 SET LOCAL ROLE zmart_owner;
 

@@ -1,4 +1,4 @@
-"""When markets came into their states, by index.
+"""Indexes on the time of each state transition.
 
 Revision ID: 0046_transition_times
 """
