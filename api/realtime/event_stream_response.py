@@ -37,7 +37,8 @@ class EventStreamResponse(Response[Any]):
         self._open_reader = open_reader
         self._heartbeats = heartbeats
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # it uses no argument
+    # Litestar calls what is returned; an ASGIResponse of its own would hold the whole body.
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # any app
         """Return the app that sends it."""
         return self._send_stream
 
